@@ -1,0 +1,8 @@
+# Everything comes from Debian 12 packages; `./dev setup` installs them.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(tl-expected REQUIRED)  # libexpected-dev
+
+# ISA-L: CRC32C with the instructions the processor has, chosen at run time.
+pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
