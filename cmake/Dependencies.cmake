@@ -6,3 +6,7 @@ find_package(tl-expected REQUIRED)  # libexpected-dev
 
 # ISA-L: CRC32C with the instructions the processor has, chosen at run time.
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
+
+# rdma-core and libfabric.
+pkg_check_modules(VERBS REQUIRED IMPORTED_TARGET libibverbs librdmacm)
+pkg_check_modules(FABRIC REQUIRED IMPORTED_TARGET libfabric)
