@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <string_view>
 
 namespace sluice::transport {
@@ -18,9 +19,11 @@ class FaultInjector {
   virtual bool should_fail(std::string_view call) noexcept = 0;
 };
 
-/// True if there is an injector and it wants this call to fail.
+/// True, with errno set to ENOMEM, if there is an injector and it wants this call to fail.
 inline bool injected_failure(FaultInjector* faults, std::string_view call) noexcept {
-  return faults != nullptr && faults->should_fail(call);
+  if (faults == nullptr || !faults->should_fail(call)) return false;
+  errno = ENOMEM;
+  return true;
 }
 
 }  // namespace sluice::transport

@@ -294,9 +294,9 @@ struct ConnectionEvent {
   enum class Kind : std::uint8_t {
     connect_request,  ///< `listener`, `request`: answer with Provider::accept or reject, or drop it
     established,      ///< `endpoint`; on the connecting side also `private_data` and `peer_credits`
-    disconnected,  ///< `endpoint`, `error`: the connection failed, was refused or was closed by the peer; no
-                   ///< more can be posted; outstanding completions follow, then `drained`. At most once;
-                   ///< never after a close() from this side
+    disconnected,   ///< `endpoint`, `error`: the connection failed, was refused or was closed by the peer; no
+                    ///< more can be posted; outstanding completions follow, then `drained`. At most once;
+                    ///< never after a close() from this side
     drained,        ///< `endpoint`: nothing is outstanding, every completion was taken. Once, and the last
     device_lost,    ///< `error`: the device is gone; every endpoint gets `disconnected` too
     listener_lost,  ///< `listener`, `error`: its address or device went; listen again

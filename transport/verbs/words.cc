@@ -1,0 +1,114 @@
+#include "transport/verbs/words.h"
+
+#include <array>
+#include <cstdio>
+
+namespace sluice::transport::verbs {
+
+CompletionStatus status_of(ibv_wc_status status) noexcept {
+  switch (status) {
+    case IBV_WC_SUCCESS:
+      return CompletionStatus::success;
+    case IBV_WC_WR_FLUSH_ERR:
+      return CompletionStatus::flushed;
+    case IBV_WC_REM_ACCESS_ERR:
+    case IBV_WC_REM_INV_REQ_ERR:
+      return CompletionStatus::remote_access;
+    case IBV_WC_REM_OP_ERR:
+    case IBV_WC_REM_ABORT_ERR:
+      return CompletionStatus::remote_operation;
+    case IBV_WC_LOC_PROT_ERR:
+    case IBV_WC_LOC_ACCESS_ERR:
+      return CompletionStatus::local_protection;
+    case IBV_WC_LOC_LEN_ERR:
+      return CompletionStatus::local_length;
+    case IBV_WC_RNR_RETRY_EXC_ERR:
+      return CompletionStatus::receiver_not_ready;
+    case IBV_WC_RETRY_EXC_ERR:
+    case IBV_WC_RESP_TIMEOUT_ERR:
+      return CompletionStatus::retry_exceeded;
+    default:
+      return CompletionStatus::other;
+  }
+}
+
+namespace {
+
+StatusCode code_of(CompletionStatus status) {
+  switch (status) {
+    case CompletionStatus::retry_exceeded:
+      return StatusCode::unavailable;
+    case CompletionStatus::local_protection:
+    case CompletionStatus::local_length:
+    case CompletionStatus::remote_access:
+      return StatusCode::invalid_argument;
+    default:
+      return StatusCode::system_error;
+  }
+}
+
+std::string_view meaning_of(CompletionStatus status) {
+  switch (status) {
+    case CompletionStatus::remote_access:
+      return "the peer refused the memory access: bad key, bounds or rights";
+    case CompletionStatus::remote_operation:
+      return "the peer couldn't execute the request";
+    case CompletionStatus::local_protection:
+      return "a local buffer isn't inside a region with the needed rights";
+    case CompletionStatus::local_length:
+      return "the message is longer than the buffer or the device allows";
+    case CompletionStatus::receiver_not_ready:
+      return "the peer had no receive posted: a credit was leaked";
+    case CompletionStatus::retry_exceeded:
+      return "the peer stopped answering: is it up, and is the path?";
+    case CompletionStatus::flushed:
+      return "the connection was closed";
+    default:
+      return "see the device's documentation";
+  }
+}
+
+}  // namespace
+
+Error describe_failure(const ibv_wc& completion, WorkId id, const std::string& peer) {
+  const CompletionStatus status = status_of(completion.status);
+  std::array<char, 64> numbers{};
+  std::snprintf(numbers.data(), numbers.size(), "status %d, vendor error 0x%x",
+                static_cast<int>(completion.status),
+                completion.vendor_err);  // NOLINT(cert-err33-c): truncation is harmless
+  return {code_of(status), "connection to " + peer + ": " + ibv_wc_status_str(completion.status) + " (" +
+                               numbers.data() + ") on work [" + to_string(id) + "], queue pair " +
+                               std::to_string(completion.qp_num) + ": " + std::string(meaning_of(status))};
+}
+
+Error describe_connect_failure(rdma_cm_event_type event, int status, const std::string& peer) {
+  const std::string where = "connect to " + peer + ": ";
+  const std::string numbers =
+      std::string(" (") + rdma_event_str(event) + ", status " + std::to_string(status) + ")";
+  switch (event) {
+    case RDMA_CM_EVENT_REJECTED:
+      if (status == kRejectInvalidServiceId) {
+        return {StatusCode::connection_refused, where + "nobody listens there" + numbers +
+                                                    ": is the daemon running, and is this its address?"};
+      }
+      if (status == kRejectStaleConnection) {
+        return {StatusCode::unavailable,
+                where + "the peer still holds an older connection of this queue pair number" + numbers +
+                    ": try again"};
+      }
+      return {StatusCode::connection_refused, where + "the peer rejected the connection" + numbers};
+    case RDMA_CM_EVENT_UNREACHABLE:
+      return {StatusCode::unavailable,
+              where + "no answer" + numbers + ": check the path, its MTU, and that the peer's device is up"};
+    case RDMA_CM_EVENT_ADDR_ERROR:
+      return {StatusCode::address_unusable, where + "the address isn't reached through this RDMA device" +
+                                                numbers + ": check routes and ARP"};
+    case RDMA_CM_EVENT_ROUTE_ERROR:
+      return {StatusCode::unavailable,
+              where + "no RDMA route" + numbers + ": check the fabric or subnet manager"};
+    default:
+      return {StatusCode::unavailable, where + "failed" + numbers};
+  }
+}
+
+}  // namespace sluice::transport::verbs
