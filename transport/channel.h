@@ -19,7 +19,7 @@ struct ChannelConfig {
   /// Messages that the peer may have on the way to us or waiting for their release() here: C, at least 1.
   std::uint16_t receive_credits = 64;
   /// Requests in the send queue, leading ones included, beside those kept back for credit messages.
-  std::uint32_t send_depth = 256;
+  std::uint32_t send_depth = 128;
   /// Every so many requests one is signalled; at most send_depth / 2.
   std::uint32_t signal_interval = 16;
   /// Inline bytes asked of the device.

@@ -18,6 +18,8 @@ struct FabricTraits {
   /// A SEND that finds no posted receive waits (flow control of its own) instead of failing with
   /// receiver_not_ready.
   bool sends_wait_for_receives = false;
+  /// A SEND succeeds when the system has its bytes, not when the peer's device has them.
+  bool sends_complete_locally = false;
 };
 
 /// What each of the three test programs supplies: a network with two hosts, 0 and 1, and providers on it.

@@ -241,7 +241,7 @@ TEST_CASE("a provider's objects may go in any order that puts endpoints before w
   auto provider = fabric->open(0, test_config());
   REQUIRE(provider);
   auto domain = (*provider)->create_protection_domain();
-  auto queue = (*provider)->create_completion_queue(256);
+  auto queue = (*provider)->create_completion_queue(512);
   REQUIRE(domain);
   REQUIRE(queue);
   std::vector<std::byte> buffer(4096);
