@@ -132,6 +132,7 @@ prepare_image() {
       "check the network and run 'apt-get update', then repeat"
   fi
   prepare_initramfs
+  remove_unused
   exec {lock}>&-
 }
 
@@ -143,9 +144,15 @@ switch_current() { # NAME
 prepare_initramfs() {
   kernel_directory=$(readlink -f "$cache/current")
   initramfs="$kernel_directory/initramfs-$(initramfs_digest)"
-  [[ -e "$initramfs" ]] && return
-  rm -f "$kernel_directory"/initramfs-*
-  build_initramfs "$kernel_directory" "$initramfs" || fail 120 "can't build the initramfs from $kernel_directory"
+  [[ -e "$initramfs" ]] || build_initramfs "$kernel_directory" "$initramfs" ||
+    fail 120 "can't build the initramfs from $kernel_directory"
+  touch "$kernel_directory" "$initramfs"
+}
+
+# Removes what nobody has used for a week; another checkout may be about to boot anything younger.
+remove_unused() {
+  find "$cache" -mindepth 1 -maxdepth 1 -type d -name 'linux-image-*' -mtime +7 -exec rm -rf {} +
+  find "$cache" -mindepth 2 -maxdepth 2 -type f -name 'initramfs-*' -mtime +7 -delete
 }
 
 # Sets kernel_directory and initramfs; makes them if they aren't there. No look at the network otherwise: which kernel
