@@ -148,8 +148,8 @@ Status PerfLink::repost(std::uint32_t slot) {
   return endpoint_->post_receives(std::span(&initial_receives_[slot], 1));
 }
 
-transport::WorkRequest PerfLink::request(Opcode opcode, std::uint32_t length, bool signaled) {
-  transport::WorkRequest work;
+/// The request in `work`, filled in where one use differs from the next.
+void PerfLink::prepare(transport::WorkRequest& work, Opcode opcode, std::uint32_t length, bool signaled) {
   work.id = WorkId(kSendKind, next_slot_++ % WorkId::kMaxSlot);
   work.opcode = opcode;
   ++unsignaled_run_;
@@ -158,30 +158,28 @@ transport::WorkRequest PerfLink::request(Opcode opcode, std::uint32_t length, bo
   work.inline_data = length <= endpoint_->max_inline_bytes();
   work.segment_count = 1;
   work.segments[0] = region_->local(0, length);
-  if (opcode == Opcode::write) work.remote = peer_target_;
-  return work;
+  work.remote = peer_target_;
 }
 
 Status PerfLink::send(std::uint32_t length) {
-  const transport::WorkRequest work = request(Opcode::send, length, false);
-  return endpoint_->post(std::span(&work, 1));
+  prepare(chain_[0], Opcode::send, length, false);
+  return endpoint_->post(std::span(chain_).first(1));
 }
 
 Status PerfLink::write(std::uint32_t length, bool signaled) {
-  const transport::WorkRequest work = request(Opcode::write, length, signaled);
-  return endpoint_->post(std::span(&work, 1));
+  prepare(chain_[0], Opcode::write, length, signaled);
+  return endpoint_->post(std::span(chain_).first(1));
 }
 
 Status PerfLink::write_then_send(std::uint32_t write_length, std::uint32_t send_length) {
-  const std::array<transport::WorkRequest, 2> chain{request(Opcode::write, write_length, false),
-                                                    request(Opcode::send, send_length, true)};
-  return endpoint_->post(chain);
+  prepare(chain_[0], Opcode::write, write_length, false);
+  prepare(chain_[1], Opcode::send, send_length, true);
+  return endpoint_->post(chain_);
 }
 
 Status PerfLink::poll() {
-  std::array<Completion, 16> batch;
-  const std::size_t count = queue_->poll(batch);
-  for (const Completion& completion : std::span(batch).first(count)) {
+  const std::size_t count = queue_->poll(batch_);
+  for (const Completion& completion : std::span(batch_).first(count)) {
     if (completion.status != CompletionStatus::success) {
       return tl::unexpected(endpoint_->failure().code == StatusCode::ok
                                 ? Error{StatusCode::unavailable, "the connection was closed"}

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -55,7 +56,7 @@ class PerfLink {
   [[nodiscard]] transport::EndpointConfig endpoint_config() const;
   Status wait_until_established();
   Status repost(std::uint32_t slot);
-  transport::WorkRequest request(transport::Opcode opcode, std::uint32_t length, bool signaled);
+  void prepare(transport::WorkRequest& work, transport::Opcode opcode, std::uint32_t length, bool signaled);
   [[nodiscard]] std::size_t half() const noexcept { return memory_.size() / 2; }
 
   static constexpr std::uint32_t kReceives = kPerfDepth;
@@ -77,6 +78,8 @@ class PerfLink {
   std::uint32_t unsignaled_run_ = 0;
   std::uint32_t next_slot_ = 0;
   unsigned empty_polls_ = 0;
+  std::array<transport::WorkRequest, 2> chain_;
+  std::array<transport::Completion, 16> batch_;
 };
 
 }  // namespace sluice::bench

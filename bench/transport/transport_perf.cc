@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <numeric>
 #include <string>
 
 #include <boost/program_options.hpp>
@@ -101,19 +102,27 @@ Result<Options> interpret(const po::variables_map& values) {
 
 void print_result(const Options& options, const PerfResult& result, const std::string& provider) {
   const PerfPlan& plan = options.plan;
+  const auto count = static_cast<double>(result.one_way_us.size());
   const auto at = [&](double part) {
-    if (result.one_way_us.empty()) return 0.0;
-    return result
-        .one_way_us[static_cast<std::size_t>(part * static_cast<double>(result.one_way_us.size() - 1))];
+    return result.one_way_us.empty() ? 0.0 : result.one_way_us[static_cast<std::size_t>(part * (count - 1))];
   };
-  const char* format =
-      options.as_json
-          ? "{\"provider\": \"%s\", \"test\": \"%s\", \"size_bytes\": %u, \"iterations\": %u, "
-            "\"one_way_us\": {\"min\": %.2f, \"median\": %.2f, \"p99\": %.2f}, \"mib_per_s\": %.2f}\n"
-          : "provider %s  test %s  size %u B  iterations %u  one way: min %.2f us  median %.2f us  "
-            "p99 %.2f us  throughput %.2f MiB/s\n";
-  std::printf(format, provider.c_str(), std::string(to_string(plan.test)).c_str(), plan.size_bytes,  // NOLINT
-              plan.iterations, at(0), at(0.5), at(0.99), result.mib_per_s);
+  const double sum = std::accumulate(result.one_way_us.begin(), result.one_way_us.end(), 0.0);
+  const double mean = count == 0 ? 0.0 : sum / count;
+  const std::string test(to_string(plan.test));
+  if (options.as_json) {
+    std::printf(  // NOLINT(cert-err33-c)
+        "{\"provider\": \"%s\", \"test\": \"%s\", \"size_bytes\": %u, \"iterations\": %u, \"one_way_us\": "
+        "{\"min\": %.3f, \"median\": %.3f, \"mean\": %.3f, \"p99\": %.3f}, \"mib_per_s\": %.2f}\n",
+        provider.c_str(), test.c_str(), plan.size_bytes, plan.iterations, at(0), at(0.5), mean, at(0.99),
+        result.mib_per_s);
+  } else if (plan.test == PerfTest::write_bandwidth) {
+    std::printf("%s over %s: %u times %u bytes, %.2f MiB/s\n", test.c_str(), provider.c_str(),  // NOLINT
+                plan.iterations, plan.size_bytes, result.mib_per_s);
+  } else {
+    std::printf(  // NOLINT(cert-err33-c)
+        "%s over %s: %u times %u bytes, one way min %.2f us, median %.2f us, mean %.2f us, p99 %.2f us\n",
+        test.c_str(), provider.c_str(), plan.iterations, plan.size_bytes, at(0), at(0.5), mean, at(0.99));
+  }
 }
 
 std::string* port_file_path = nullptr;

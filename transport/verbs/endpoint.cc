@@ -180,8 +180,8 @@ bool VerbsEndpoint::post_sends(std::span<const WorkRequest> chain) noexcept {
   PostScratch& scratch = state_.scratch;
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const WorkRequest& request = chain[i];
-    ibv_send_wr& work = scratch.sends[i];
-    work = {};
+    ibv_send_wr& work =
+        scratch.sends[i];  // every field that these opcodes use is set below; the others stay zero
     work.wr_id = stamp_send(request.id, index_).bits();
     work.next = i + 1 < chain.size() ? &scratch.sends[i + 1] : nullptr;
     for (std::size_t s = 0; s < request.segment_count; ++s)
@@ -190,7 +190,7 @@ bool VerbsEndpoint::post_sends(std::span<const WorkRequest> chain) noexcept {
     work.num_sge = request.segment_count;
     work.opcode = opcode_of(request);
     work.send_flags = flags_of(request);
-    if (request.immediate) work.imm_data = htonl(*request.immediate);
+    work.imm_data = htonl(request.immediate.value_or(0));
     work.wr.rdma = {request.remote.address, static_cast<std::uint32_t>(request.remote.key)};
     sends_.push(WorkId::from_bits(work.wr_id));
   }
@@ -230,7 +230,6 @@ bool VerbsEndpoint::post_receive_chain(std::span<const ReceiveRequest> receives)
   PostScratch& scratch = state_.scratch;
   for (std::size_t i = 0; i < receives.size(); ++i) {
     ibv_recv_wr& work = scratch.receives[i];
-    work = {};
     work.wr_id = stamp_receive(receives[i].id, index_).bits();
     work.next = i + 1 < receives.size() ? &scratch.receives[i + 1] : nullptr;
     scratch.segments[i][0] = to_sge(receives[i].buffer);
