@@ -94,6 +94,7 @@ Result<std::uint16_t> VerbsCompletionQueue::attach(CompletionSink& sink, std::ui
     free = sinks_.insert(sinks_.end(), nullptr);
   }
   *free = &sink;
+  finished_.reserve(sinks_.size());
   reserved_ += entries;
   return static_cast<std::uint16_t>(free - sinks_.begin());
 }
@@ -103,6 +104,7 @@ void VerbsCompletionQueue::detach(std::uint16_t index, std::uint32_t entries) no
   // again: take everything out now, while the number tells whose it is.
   pull_all();
   check(sinks_[index] != nullptr, "an endpoint is detached once");
+  std::erase(finished_, index);
   std::size_t kept = 0;
   for (std::size_t i = 0; i < queued_size_; ++i) {
     const Completion& completion = queued_[(queued_head_ + i) % queued_.size()];
@@ -126,10 +128,12 @@ void VerbsCompletionQueue::push_synthetic(const Completion& completion) noexcept
   ++queued_size_;
 }
 
-void VerbsCompletionQueue::push_last(std::uint16_t index) noexcept {
-  Completion last;
-  last.id = WorkId(WorkKind::drain_marker, 0).at_endpoint(index);
-  push_synthetic(last);
+void VerbsCompletionQueue::tell_finished() noexcept {
+  while (!finished_.empty()) {
+    CompletionSink* sink = sinks_[finished_.back()];
+    finished_.pop_back();
+    sink->on_last_completion_taken();
+  }
 }
 
 void VerbsCompletionQueue::pull_all() noexcept {
@@ -145,14 +149,9 @@ void VerbsCompletionQueue::pull_all() noexcept {
 std::size_t VerbsCompletionQueue::take_queued(std::span<Completion> out) noexcept {
   std::size_t count = 0;
   while (count < out.size() && queued_size_ > 0) {
-    const Completion completion = queued_[queued_head_];
+    out[count++] = queued_[queued_head_];
     queued_head_ = (queued_head_ + 1) % queued_.size();
     --queued_size_;
-    if (completion.id.kind() == WorkKind::drain_marker) {
-      sinks_[completion.id.endpoint()]->on_last_completion_taken();
-    } else {
-      out[count++] = completion;
-    }
   }
   return count;
 }
@@ -181,13 +180,16 @@ std::size_t VerbsCompletionQueue::take_from_device(std::span<Completion> out) no
 std::size_t VerbsCompletionQueue::poll(std::span<Completion> out) noexcept {
   if (out.empty()) return 0;
   if (queued_size_ > 0) [[unlikely]] {
-    if (const std::size_t count = take_queued(out); count > 0) return count;
+    return take_queued(out);
+  }
+  if (!finished_.empty()) [[unlikely]] {
+    tell_finished();
   }
   return take_from_device(out);
 }
 
 bool VerbsCompletionQueue::something_queued() const noexcept {
-  return queued_size_ > 0 || !state_.events.empty();
+  return queued_size_ > 0 || !finished_.empty() || !state_.events.empty();
 }
 
 void VerbsCompletionQueue::consume_notifications() noexcept {

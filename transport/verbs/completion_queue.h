@@ -21,7 +21,7 @@ class CompletionSink {
   [[nodiscard]] virtual std::uint32_t queue_pair_number() const noexcept = 0;
   /// Accounts for a work completion. True: `out` is for the user. False: it was ours alone (a drain marker).
   virtual bool on_work_completion(const ibv_wc& completion, Completion& out) noexcept = 0;
-  /// All that was queued before push_last() has been taken by the user.
+  /// All that was queued before announce_last() has been taken by the user.
   virtual void on_last_completion_taken() noexcept = 0;
 };
 
@@ -50,11 +50,12 @@ class VerbsCompletionQueue final : public CompletionQueue {
   /// Queues a completion that the device will not deliver.
   void push_synthetic(const Completion& completion) noexcept;
   /// Nothing more will come for this index: its sink is told when the user has taken what came before.
-  void push_last(std::uint16_t index) noexcept;
+  void announce_last(std::uint16_t index) noexcept { finished_.push_back(index); }
 
  private:
   VerbsCompletionQueue(ProviderState& state, std::uint32_t depth, int epoll_fd) noexcept;
 
+  void tell_finished() noexcept;
   std::size_t take_queued(std::span<Completion> out) noexcept;
   std::size_t take_from_device(std::span<Completion> out) noexcept;
   [[nodiscard]] bool something_queued() const noexcept;
@@ -74,6 +75,7 @@ class VerbsCompletionQueue final : public CompletionQueue {
   std::vector<Completion> queued_;
   std::size_t queued_head_ = 0;
   std::size_t queued_size_ = 0;
+  std::vector<std::uint16_t> finished_;  ///< drained endpoints that haven't been told yet
 
   bool armed_ = false;
   unsigned unacknowledged_notifications_ = 0;

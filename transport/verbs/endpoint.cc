@@ -67,7 +67,7 @@ VerbsEndpoint::VerbsEndpoint(ProviderState& state, VerbsCompletionQueue& queue, 
       peer_(std::move(peer)),
       max_segments_(config.max_segments),
       sends_(config.send_depth + kMarkers),
-      receives_(config.receive_depth + kMarkers) {
+      receives_(config.receive_depth) {
   refused_sends_.reserve(config.send_depth);
   refused_receives_.reserve(config.receive_depth);
 }
@@ -180,8 +180,8 @@ bool VerbsEndpoint::post_sends(std::span<const WorkRequest> chain) noexcept {
   PostScratch& scratch = state_.scratch;
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const WorkRequest& request = chain[i];
-    ibv_send_wr& work = scratch.sends[i];
-    work = {};
+    ibv_send_wr& work =
+        scratch.sends[i];  // every field that these opcodes use is set below; the others stay zero
     work.wr_id = stamp_send(request.id, index_).bits();
     work.next = i + 1 < chain.size() ? &scratch.sends[i + 1] : nullptr;
     for (std::size_t s = 0; s < request.segment_count; ++s)
@@ -190,7 +190,7 @@ bool VerbsEndpoint::post_sends(std::span<const WorkRequest> chain) noexcept {
     work.num_sge = request.segment_count;
     work.opcode = opcode_of(request);
     work.send_flags = flags_of(request);
-    if (request.immediate) work.imm_data = htonl(*request.immediate);
+    work.imm_data = htonl(request.immediate.value_or(0));
     work.wr.rdma = {request.remote.address, static_cast<std::uint32_t>(request.remote.key)};
     sends_.push(WorkId::from_bits(work.wr_id));
   }
@@ -209,7 +209,7 @@ Status VerbsEndpoint::post_receives(std::span<const ReceiveRequest> receives) no
   if (endpoint_state_ != EndpointState::connected && endpoint_state_ != EndpointState::connecting) {
     return fail(StatusCode::unavailable);
   }
-  if (receives.size() > receives_.room() - kMarkers) return fail(StatusCode::queue_full);
+  if (receives.size() > receives_.room()) return fail(StatusCode::queue_full);
   while (!receives.empty()) {
     const auto piece = receives.first(std::min(receives.size(), PostScratch::kMaxChain));
     receives = receives.subspan(piece.size());
@@ -230,7 +230,6 @@ bool VerbsEndpoint::post_receive_chain(std::span<const ReceiveRequest> receives)
   PostScratch& scratch = state_.scratch;
   for (std::size_t i = 0; i < receives.size(); ++i) {
     ibv_recv_wr& work = scratch.receives[i];
-    work = {};
     work.wr_id = stamp_receive(receives[i].id, index_).bits();
     work.next = i + 1 < receives.size() ? &scratch.receives[i + 1] : nullptr;
     scratch.segments[i][0] = to_sge(receives[i].buffer);
@@ -257,32 +256,40 @@ bool VerbsEndpoint::on_work_completion(const ibv_wc& completion, Completion& out
   const bool is_receive = (id.endpoint() & kReceiveBit) != 0;
   check((is_receive ? receives_ : sends_).retire_through(id), "a completion is of work that is outstanding");
 
-  if (id.kind() == WorkKind::drain_marker) {
-    --markers_outstanding_;
-    finish_drain_if_flushed();
-    return false;
-  }
-  out = {};
-  out.id = unstamp(id);
-  out.status = status_of(completion.status);
-  out.is_receive = is_receive;
-  out.endpoint = this;
-  if (completion.status == IBV_WC_SUCCESS) {
-    if (is_receive) {
-      out.byte_count = completion.byte_len;
-      if ((completion.wc_flags & IBV_WC_WITH_IMM) != 0) out.immediate = ntohl(completion.imm_data);
-      // The peer's "ready to use" may be lost or late: a message proves the connection just as well.
-      if (endpoint_state_ == EndpointState::connecting) on_established({}, 0);
+  const bool is_marker = id.kind() == WorkKind::drain_marker;
+  if (is_marker) {
+    marker_outstanding_ = false;
+  } else {
+    out = {};
+    out.id = unstamp(id);
+    out.status = status_of(completion.status);
+    out.is_receive = is_receive;
+    out.endpoint = this;
+    if (completion.status == IBV_WC_SUCCESS) {
+      on_success(completion, out);
+    } else {
+      on_error(completion, out);
     }
-    return true;
   }
+  finish_drain_if_flushed();
+  return !is_marker;
+}
+
+void VerbsEndpoint::on_success(const ibv_wc& completion, Completion& out) noexcept {
+  if (!out.is_receive) return;
+  out.byte_count = completion.byte_len;
+  if ((completion.wc_flags & IBV_WC_WITH_IMM) != 0) out.immediate = ntohl(completion.imm_data);
+  // The peer's "ready to use" may be lost or late: a message proves the connection just as well.
+  if (endpoint_state_ == EndpointState::connecting) on_established({}, 0);
+}
+
+void VerbsEndpoint::on_error(const ibv_wc& completion, Completion& out) noexcept {
   out.vendor_error = completion.vendor_err;
   if (out.status == CompletionStatus::flushed) {
     fail_connection({StatusCode::unavailable, "connection to " + peer_ + " was lost"});
   } else {
     fail_connection(describe_failure(completion, out.id, peer_));
   }
-  return true;
 }
 
 // ---- Coming up
@@ -347,40 +354,28 @@ void VerbsEndpoint::begin_drain() noexcept {
     rdma_disconnect(id_.get());  // tells the peer; it may be gone already
   // This may run while a batch of completions is being looked at, so the queue pair isn't destroyed here: the
   // next look at the connection events does it.
-  if (!in_error_state || !post_markers()) state_.deadlines.set(*this, state_.clock.now());
+  if (!in_error_state || !post_marker()) state_.deadlines.set(*this, state_.clock.now());
 }
 
-/// Both queues are in order, so a flushed marker proves that all before it have completed.
-bool VerbsEndpoint::post_markers() noexcept {
-  const WorkId marker(WorkKind::drain_marker, 0);
-  ibv_send_wr send{};
-  send.wr_id = stamp_send(marker, index_).bits();
-  send.opcode = IBV_WR_SEND;
-  send.send_flags = IBV_SEND_SIGNALED;
-  ibv_send_wr* refused_send = nullptr;
-  ibv_recv_wr receive{};
-  receive.wr_id = stamp_receive(marker, index_).bits();
-  ibv_recv_wr* refused_receive = nullptr;
+/// The send queue is in order, so a flushed marker proves that all before it are over.
+bool VerbsEndpoint::post_marker() noexcept {
+  ibv_send_wr marker{};
+  marker.wr_id = stamp_send(WorkId(WorkKind::drain_marker, 0), index_).bits();
+  marker.opcode = IBV_WR_SEND;
+  marker.send_flags = IBV_SEND_SIGNALED;
+  ibv_send_wr* refused = nullptr;
   if (injected_failure(state_.config.faults, "ibv_post_send") ||
-      ibv_post_send(id_->qp, &send, &refused_send) != 0) {
+      ibv_post_send(id_->qp, &marker, &refused) != 0) {
     return false;
   }
-  sends_.push(WorkId::from_bits(send.wr_id));
-  ++markers_outstanding_;
-  if (injected_failure(state_.config.faults, "ibv_post_recv") ||
-      ibv_post_recv(id_->qp, &receive, &refused_receive) != 0) {
-    return false;
-  }
-  receives_.push(WorkId::from_bits(receive.wr_id));
-  ++markers_outstanding_;
+  sends_.push(WorkId::from_bits(marker.wr_id));
+  marker_outstanding_ = true;
   return true;
 }
 
 void VerbsEndpoint::finish_drain_if_flushed() noexcept {
-  if (endpoint_state_ == EndpointState::draining && markers_outstanding_ == 0 && sends_.empty() &&
-      receives_.empty()) {
-    finish_drain();
-  }
+  const bool is_flushed = !marker_outstanding_ && sends_.empty() && receives_.empty();
+  if (endpoint_state_ == EndpointState::draining && is_flushed) finish_drain();
 }
 
 void VerbsEndpoint::flush_from_here(WorkId id, bool is_receive) noexcept {
@@ -395,8 +390,7 @@ void VerbsEndpoint::flush_from_here(WorkId id, bool is_receive) noexcept {
 
 /// Everything is flushed, or the device can't be trusted to: then destroying the queue pair is the barrier.
 void VerbsEndpoint::finish_drain() noexcept {
-  if (!sends_.empty() || !receives_.empty())
-    destroy_queue_pair();  // may find the last markers and come here again
+  if (!sends_.empty() || !receives_.empty()) destroy_queue_pair();  // may find the marker and come here again
   if (std::exchange(drain_finished_, true)) return;
   state_.deadlines.clear(*this);
   while (const auto id = sends_.pop_oldest())
@@ -407,7 +401,7 @@ void VerbsEndpoint::finish_drain() noexcept {
     flush_from_here(*id, true);
   for (const WorkId id : refused_receives_)
     flush_from_here(id, true);
-  queue_.push_last(index_);
+  queue_.announce_last(index_);
 }
 
 void VerbsEndpoint::on_last_completion_taken() noexcept {

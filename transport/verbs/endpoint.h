@@ -59,7 +59,7 @@ class VerbsEndpoint final : public Endpoint, public CompletionSink, private Dead
   void on_last_completion_taken() noexcept override;
 
  private:
-  static constexpr std::uint32_t kMarkers = 1;  ///< one more entry in each queue than the user sees
+  static constexpr std::uint32_t kMarkers = 1;  ///< one more entry in the send queue than the user sees
 
   VerbsEndpoint(ProviderState& state, VerbsCompletionQueue& queue, IdHandle id, const EndpointConfig& config,
                 std::string peer);
@@ -69,7 +69,9 @@ class VerbsEndpoint final : public Endpoint, public CompletionSink, private Dead
   bool post_sends(std::span<const WorkRequest> chain) noexcept;
   bool post_receive_chain(std::span<const ReceiveRequest> receives) noexcept;
   void begin_drain() noexcept;
-  bool post_markers() noexcept;
+  void on_success(const ibv_wc& completion, Completion& out) noexcept;
+  void on_error(const ibv_wc& completion, Completion& out) noexcept;
+  bool post_marker() noexcept;
   void finish_drain_if_flushed() noexcept;
   void finish_drain() noexcept;
   void destroy_queue_pair() noexcept;
@@ -97,7 +99,7 @@ class VerbsEndpoint final : public Endpoint, public CompletionSink, private Dead
   /// Requests that the device refused in the middle of a chain: they complete as flushed, after all others.
   std::vector<WorkId> refused_sends_;
   std::vector<WorkId> refused_receives_;
-  unsigned markers_outstanding_ = 0;
+  bool marker_outstanding_ = false;
   bool drain_finished_ = false;
 };
 
