@@ -211,7 +211,7 @@ Status Channel::flush() noexcept {
     abandon_turn();
     return status;
   }
-  if (chain_.empty() && owed_ >= threshold_ && in_queue() < ring_size_ &&
+  if (chain_.empty() && owes_enough() && in_queue() < ring_size_ &&
       endpoint_->state() == EndpointState::connected) {
     append_credit_message();
   }
@@ -231,6 +231,11 @@ Status Channel::flush() noexcept {
   }
   chain_.clear();
   return {};
+}
+
+bool Channel::owes_enough() const noexcept {
+  const bool peer_has_nothing_left = peer_allowance_ == 0;
+  return owed_ >= threshold_ || (owed_ > 0 && peer_has_nothing_left);
 }
 
 Status Channel::post_released() noexcept {

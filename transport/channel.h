@@ -19,7 +19,7 @@ struct ChannelConfig {
   /// Messages that the peer may have on the way to us or waiting for their release() here: C, at least 1.
   std::uint16_t receive_credits = 64;
   /// Requests in the send queue, leading ones included, beside those kept back for credit messages.
-  std::uint32_t send_depth = 256;
+  std::uint32_t send_depth = 128;
   /// Every so many requests one is signalled; at most send_depth / 2.
   std::uint32_t signal_interval = 16;
   /// Inline bytes asked of the device.
@@ -77,14 +77,17 @@ struct ChannelCounts {
 /// Why this can't run into RNR. A side that advertises C credits posts C + 2 receives. A message takes a
 /// credit; a receive is reposted *before* its credit is granted, in the immediate data of the next SEND; so
 /// at most C messages can be on the way or unreleased, and C receives are theirs. The other two are for
-/// credit messages, which take no credit: a side with nothing to send sends one when it owes T = ceil(C / 2)
-/// or more. At most two of them are ever on the way or not yet reposted by their receiver:
-///   Each of the C credits that we advertised is in exactly one place: usable at the peer, a message of the
-///   peer's not yet released here, owed by us, or in a grant on the way to the peer. The peer reposts the
-///   receive of a credit message before it sends anything with the credits it brought (flush() does one, then
-///   the other), so the grant of a credit message that isn't reposted counts as on the way. When we send a
-///   credit message we owe at least T, so grants on the way before it are at most C - T. Two credit messages
-///   on the way would carry 2T >= C > C - T: there was at most one. With the new one that makes two.
+/// credit messages, which take no credit. A side with nothing to send sends one when it owes T = ceil(C / 2)
+/// or more, or owes anything to a peer that has nothing left. At most two of them are ever on the way or not
+/// yet reposted by their receiver:
+///   Each of the C credits that we advertised is in exactly one place: usable at the peer, in a message of
+///   the peer's (not yet here, or not yet released), owed by us, or in a grant on the way to the peer. The
+///   peer reposts the receive of a credit message before it sends anything with the credits that it brought
+///   (flush() does one, then the other), so the grant of a credit message that isn't reposted counts as on
+///   the way. A peer that has nothing left has used every grant: none is on the way, and the message sent for
+///   that reason is the only one. So of those on the way only the oldest can carry less than T, if at
+///   least 1. Two of them carry T + 1 or more, which is more than C - T, and C - T is all that can be on the
+///   way when we owe T or more: a message sent for that reason finds at most one before it, and makes two.
 /// A credit message that finds no room in the send queue waits for the next completion: completions of sends
 /// need no credits, so they always come.
 ///
@@ -171,6 +174,7 @@ class Channel {
   }
   [[nodiscard]] ReceiveRequest receive_request(std::uint32_t slot) const noexcept;
   void repost(std::uint32_t slot) noexcept;
+  [[nodiscard]] bool owes_enough() const noexcept;
   Status post_released() noexcept;
   void append(const WorkRequest& request, const SendRecord& record) noexcept;
   void append_message(const OutgoingMessage& message) noexcept;

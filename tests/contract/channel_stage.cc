@@ -50,7 +50,7 @@ ChannelStage::ChannelStage(const ChannelConfig& config, const StageOptions& opti
   const Address address = server_party_.listen();
   auto connecting = Channel::connect(client_party_.provider(), client_party_.domain(), client_party_.queue(),
                                      address, config, {});
-  REQUIRE(connecting);
+  if (!connecting) FAIL(connecting.error().describe());
   client.channel = std::move(*connecting);
   REQUIRE(until([&] {
     client.turn(nothing);
@@ -59,7 +59,7 @@ ChannelStage::ChannelStage(const ChannelConfig& config, const StageOptions& opti
   }));
   auto accepted = Channel::accept(server_party_.provider(), server_party_.domain(), server_party_.queue(),
                                   server_party_.take_request(), config, {});
-  REQUIRE(accepted);
+  if (!accepted) FAIL(accepted.error().describe());
   server.channel = std::move(*accepted);
   REQUIRE(until([&] {
     client.turn(nothing);

@@ -43,6 +43,7 @@ class ChannelStage {
 
   /// `turn` takes both sides' turns and says whether all is done.
   bool until(const std::function<bool()>& turn, Duration patience = kPatience);
+  void advance() { fabric_->advance(); }
 
  private:
   std::unique_ptr<TestFabric> fabric_ = make_fabric();

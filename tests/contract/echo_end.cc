@@ -58,7 +58,6 @@ void EchoEnd::take_events() {
 /// One turn: sleeps until there is something, takes all of it.
 template <typename Handle>
 std::string EchoEnd::step(Handle&& on_message) {
-  take_events();
   std::array<Completion, 16> taken;
   const Instant start = fabric_->now();
   const std::size_t count = queue_->wait(taken, kLostWakeUp);
@@ -66,6 +65,7 @@ std::string EchoEnd::step(Handle&& on_message) {
     return "slept for 20 s: a wake-up was lost; then " + std::to_string(queue_->poll(taken)) +
            " completions were there";
   }
+  take_events();
   for (const Completion& completion : std::span(taken).first(count)) {
     if (completion.status != CompletionStatus::success && !ended_) {
       return to_string(completion.id) + ": " + std::string(to_string(completion.status)) + ", " +

@@ -18,6 +18,8 @@ struct FabricTraits {
   /// A SEND that finds no posted receive waits (flow control of its own) instead of failing with
   /// receiver_not_ready.
   bool sends_wait_for_receives = false;
+  /// A SEND succeeds when the system has its bytes, not when the peer's device has them.
+  bool sends_complete_locally = false;
 };
 
 /// What each of the three test programs supplies: a network with two hosts, 0 and 1, and providers on it.
@@ -34,6 +36,8 @@ class TestFabric {
   [[nodiscard]] virtual Address address(int host) const = 0;
   /// An address that swallows connection requests, or none if this machine can't make one.
   [[nodiscard]] virtual std::optional<Address> silent_address() = 0;
+  /// The device's own count of its objects, in words to compare; none where the system doesn't tell.
+  [[nodiscard]] virtual std::optional<std::string> device_resources() { return std::nullopt; }
   /// Lets time pass: the next event of the simulated network, a yield of the processor elsewhere.
   virtual void advance() = 0;
   [[nodiscard]] virtual Instant now() const = 0;

@@ -47,7 +47,9 @@ class SilentSocket {
 
 class OfiFabric final : public RealFabric {
  public:
-  OfiFabric() : RealFabric({.name = "ofi", .sends_wait_for_receives = true}, kLoopback) {}
+  OfiFabric()
+      : RealFabric({.name = "ofi", .sends_wait_for_receives = true, .sends_complete_locally = true},
+                   kLoopback) {}
 
   Result<std::unique_ptr<Provider>> open(int, const TransportConfig& config) override {
     TransportConfig local = config;

@@ -111,6 +111,10 @@ Status Party::post_receives(Endpoint& endpoint, std::span<const ReceiveRequest> 
 
 void Party::forget(const Endpoint& endpoint) {
   records_.erase(&endpoint);
+  for (Completion& completion : completions)
+    if (completion.endpoint == &endpoint) completion.endpoint = nullptr;
+  for (SeenEvent& event : events)
+    if (event.endpoint == &endpoint) event.endpoint = nullptr;
 }
 
 bool Party::turn() {

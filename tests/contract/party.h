@@ -25,7 +25,7 @@ struct SeenEvent {
 
 /// What is asked of a Party beside its provider.
 struct PartyOptions {
-  std::uint32_t queue_depth = 1024;
+  std::uint32_t queue_depth = 4096;
   std::size_t memory_bytes = 64UL * 1024;
 };
 
@@ -77,7 +77,8 @@ class Party {
   }
   Status post_receives(Endpoint& endpoint, std::span<const ReceiveRequest> receives);
 
-  /// Forgets an endpoint that is about to be destroyed: nothing of it may ever be seen again.
+  /// Forgets an endpoint that is about to be destroyed: nothing of it may ever be seen again. Its completions
+  /// stay in the record, without its name, because a later endpoint may have the same address.
   void forget(const Endpoint& endpoint);
 
   /// Takes the completions and events that there are. True if there was any.

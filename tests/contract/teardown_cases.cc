@@ -192,7 +192,9 @@ TEST_CASE("connections survive their listener") {
 }
 
 TEST_CASE("a listener destroyed with a request pending refuses or leaves it to be answered") {
-  Stage stage;
+  StageOptions options;
+  options.client.connect_timeout = std::chrono::milliseconds(300);
+  Stage stage(options);
   auto client = stage.client.connect(stage.address, stage.client.endpoint_config());
   const bool delivered = GENERATE(true, false);
   if (delivered) {
@@ -241,7 +243,7 @@ TEST_CASE("a provider's objects may go in any order that puts endpoints before w
   auto provider = fabric->open(0, test_config());
   REQUIRE(provider);
   auto domain = (*provider)->create_protection_domain();
-  auto queue = (*provider)->create_completion_queue(256);
+  auto queue = (*provider)->create_completion_queue(512);
   REQUIRE(domain);
   REQUIRE(queue);
   std::vector<std::byte> buffer(4096);
@@ -292,21 +294,6 @@ TEST_CASE("a provider's objects may go in any order that puts endpoints before w
     }
     return client.saw(Kind::established, again.get());
   }));
-}
-
-TEST_CASE("200 connections are made, used and ended one after the other") {
-  Stage stage;
-  for (std::uint32_t round = 0; round < 200; ++round) {
-    INFO("round " << round);
-    Pair pair = stage.connect({.server_receives = 2, .receive_bytes = 64});
-    REQUIRE(stage.client.post(*pair.client, {send_of({}, round)}));
-    REQUIRE(stage.until([&] { return stage.server.count_receives(CompletionStatus::success) == 1; }));
-    stage.close(pair);
-    stage.client.completions.clear();
-    stage.server.completions.clear();
-    stage.client.events.clear();
-    stage.server.events.clear();
-  }
 }
 
 }  // namespace sluice::transport::contract

@@ -1,5 +1,7 @@
 // An RDMA device of this machine: the one that has SLUICE_TEST_ADDRESS, or the first usable one.
 
+#include <array>
+#include <cstdio>
 #include <cstdlib>
 
 #include "tests/contract/real_fabric.h"
@@ -44,6 +46,18 @@ class VerbsFabric final : public RealFabric {
   [[nodiscard]] std::optional<Address> silent_address() override {
     const auto address = parse_address(variable("SLUICE_TEST_SILENT_ADDRESS"));
     return address ? std::optional(*address) : std::nullopt;
+  }
+
+  /// iproute2's `rdma resource show`: queue pairs, completion queues, protection domains, regions and ids.
+  [[nodiscard]] std::optional<std::string> device_resources() override {
+    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen("rdma resource show 2>/dev/null", "r"),
+                                                     ::pclose);
+    if (!pipe) return std::nullopt;
+    std::string text;
+    std::array<char, 256> part{};
+    while (std::fgets(part.data(), part.size(), pipe.get()) != nullptr)
+      text += part.data();
+    return text.empty() ? std::nullopt : std::optional(text);
   }
 };
 

@@ -390,24 +390,12 @@ void OfiEndpoint::on_connect_error(int error, std::span<const std::byte> data) {
 void OfiEndpoint::on_shutdown() {
   if (is_active_ && endpoint_state_ == EndpointState::connecting) {
     fail_connection(describe_connect_failure(FI_ECONNRESET, peer_));
-    return;
+  } else {
+    fail_connection({StatusCode::unavailable, {}});
   }
-  fail_connection({StatusCode::unavailable, "connection to " + peer_ + " was lost"});
 }
 
-void OfiEndpoint::on_work_failed() noexcept {
-  const WorkQueues::Failure& failure = work_.failure();
-  if (failure.status == CompletionStatus::flushed) {
-    on_shutdown();
-    return;
-  }
-  fail_connection({StatusCode::unavailable,
-                   "connection to " + peer_ + " failed: " + (failure.is_receive ? "receive " : "request ") +
-                       to_string(failure.id) + ": " + std::string(to_string(failure.status)) + " (" +
-                       fi_strerror(static_cast<int>(failure.vendor_error)) + ")"});
-}
-
-/// `cause` as far as it is known here; sever() may learn more.
+/// A cause without words is found out once the fabric has said all: see explain_loss().
 void OfiEndpoint::fail_connection(Error cause, std::vector<std::byte> private_data) noexcept {
   if (endpoint_state_ == EndpointState::draining || endpoint_state_ == EndpointState::drained) return;
   host_.pump();  // what the fabric says of this connection's beginning comes before its end
@@ -435,26 +423,29 @@ void OfiEndpoint::close() noexcept {
 
 /// The fabric lets go of everything; whatever has no outcome by then has none for good.
 void OfiEndpoint::begin_drain() noexcept {
-  const bool was_connected = endpoint_state_ == EndpointState::connected;
   endpoint_state_ = EndpointState::draining;
   sever();
-  if (was_connected && failure_.code == StatusCode::unavailable &&
-      work_.failure().status == CompletionStatus::flushed) {
-    explain_loss();
-  }
+  if (failure_.code != StatusCode::ok && failure_.message.empty()) explain_loss();
   work_.flush();
   queue_.list_ready(work_);
 }
 
-/// The connection ended without an error that says why.
+/// The fabric says that the connection ended; why is to be found in what became of the work.
 void OfiEndpoint::explain_loss() noexcept {
-  if (goodbye_ != 0) {
-    failure_.message = "connection to " + peer_ + " was closed by the peer";
+  const std::string what = "connection to " + peer_;
+  const WorkQueues::Failure& failure = work_.failure();
+  if (failure.status != CompletionStatus::flushed) {
+    failure_.message = what + " failed: " + (failure.is_receive ? "receive " : "request ") +
+                       to_string(failure.id) + ": " + std::string(to_string(failure.status)) + " (" +
+                       fi_strerror(static_cast<int>(failure.vendor_error)) + ")";
+  } else if (goodbye_ != 0) {
+    failure_.message = what + " was closed by the peer";
   } else if (Operation* rma = work_.oldest_unanswered_rma(); rma != nullptr) {
-    failure_.message = "connection to " + peer_ + " was dropped by the peer while it had " +
-                       to_string(rma->id) +
+    failure_.message = what + " was dropped by the peer while it had " + to_string(rma->id) +
                        " to answer: it refused the key, bounds or rights, or its process died";
     work_.on_failure(*rma, CompletionStatus::remote_access, 0);
+  } else {
+    failure_.message = what + " was lost: the peer's process ended, or it refused what this side sent";
   }
 }
 

@@ -93,7 +93,7 @@ class OfiEndpoint final : public Endpoint, private WorkObserver {
   void finish_if_empty() noexcept;
 
   void on_first_receive() noexcept override;
-  void on_work_failed() noexcept override;
+  void on_work_failed() noexcept override { on_shutdown(); }
   void on_work_empty() noexcept override { finish_if_empty(); }
 
   const Fabric& fabric_;

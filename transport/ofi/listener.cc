@@ -1,5 +1,9 @@
 #include "transport/ofi/listener.h"
 
+#include <fstream>
+
+#include <sys/socket.h>
+
 #include "transport/handshake.h"
 
 namespace sluice::transport::ofi {
@@ -110,7 +114,25 @@ Status OfiListener::open(const SocketAddress& address) {
 }
 
 OfiListener::~OfiListener() {
+  shut_down_sockets();
   if (is_entered_) host_.leave_listener(*this);
+}
+
+/// A peer whose socket was accepted but whose request hasn't come yet would be leaked with its descriptor by
+/// the tcp fabric of libfabric 1.17, and wait in vain. Only the fabric's epoll set knows its socket. After
+/// the shutdown the last look at the events closes it.
+void OfiListener::shut_down_sockets() noexcept {
+  if (!events_) return;
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(events_->fd()));
+  std::string word;
+  while (info >> word) {
+    int fd = -1;
+    if (word != "tfd:" || !(info >> fd)) continue;
+    int domain = AF_UNSPEC;  // what is no socket stays alone, as does the fabric's own (AF_UNIX)
+    socklen_t length = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0) continue;
+    if (domain == AF_INET || domain == AF_INET6) shutdown(fd, SHUT_RDWR);
+  }
 }
 
 }  // namespace sluice::transport::ofi

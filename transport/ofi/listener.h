@@ -82,6 +82,7 @@ class OfiListener final : public Listener {
   OfiListener(const Fabric& fabric, ListenerHost& host) : fabric_(fabric), host_(host) {}
 
   Status open(const SocketAddress& address);
+  void shut_down_sockets() noexcept;
 
   const Fabric& fabric_;
   ListenerHost& host_;

@@ -98,14 +98,21 @@ Operation* WorkQueues::oldest_unanswered_rma() noexcept {
 }
 
 void WorkQueues::flush() noexcept {
-  const auto finish = [](Operation& operation, std::uint64_t settled) {
-    if (!is_finished(operation, settled)) operation.status = CompletionStatus::flushed;
+  // The peer executes in order: behind a request without an outcome nothing has one, whatever the fabric
+  // said.
+  bool is_behind = false;
+  for (std::uint32_t n = 0; n < sends_.size(); ++n) {
+    Operation& operation = sends_.at(n);
+    const bool failed = operation.status != CompletionStatus::success;
+    is_behind = is_behind || failed || !is_finished(operation, sends_settled_);
+    if (is_behind && !failed) operation.status = CompletionStatus::flushed;
     operation.is_done = true;
-  };
-  for (std::uint32_t n = 0; n < sends_.size(); ++n)
-    finish(sends_.at(n), sends_settled_);
-  for (std::uint32_t n = 0; n < receives_.size(); ++n)
-    finish(receives_.at(n), 0);
+  }
+  for (std::uint32_t n = 0; n < receives_.size(); ++n) {
+    Operation& operation = receives_.at(n);
+    if (!operation.is_done) operation.status = CompletionStatus::flushed;
+    operation.is_done = true;
+  }
 }
 
 }  // namespace sluice::transport::ofi
