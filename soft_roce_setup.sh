@@ -99,8 +99,8 @@ parse_arguments() {
 
 # --- what the machine has ----------------------------------------------------------------------------------------
 
-# Reads one line of a file of sysfs into a variable; fails, and leaves it empty, where there is nothing to read. Starts
-# no process: a GID table has 1024 entries.
+# Reads one line of a file of sysfs into a variable; fails, and leaves it empty, where there is nothing to read. Starts no
+# process.
 read_line() { # VARIABLE FILE
   IFS= read -r "$1" 2>/dev/null <"$2" || [[ -n "${!1}" ]]
 } 2>/dev/null
@@ -148,19 +148,17 @@ ipv4_of_gid() {
 # Finds the first RoCEv2 GID with an IP address on a port and sets gid_index, gid, gid_ip and gid_netdev.
 # An IPv4-mapped GID goes before a routable IPv6 one; with $2 only that IPv4 address will do.
 find_rocev2_gid() {
-  local port=$1 wanted_ip=$2 index type candidate ipv6_index='' count
-  count=("$port"/gids/*)
-  for ((index = 0; index < ${#count[@]}; ++index)); do
-    # The type of an empty entry can't be read.
-    if ! read_line candidate "$port/gids/$index" || ! read_line type "$port/gid_attrs/types/$index" ||
-      [[ "$type" != "RoCE v2" ]]; then
-      continue
-    fi
-    if ipv4_of_gid "$candidate" && [[ -z "$wanted_ip" || "$gid_ip" == "$wanted_ip" ]]; then
+  local port=$1 wanted_ip=$2 entry index candidate ipv6_index=''
+  # One grep over the table of 1024; the type of an empty entry can't even be read.
+  for entry in $(grep -slxF 'RoCE v2' "$port"/gid_attrs/types/* | sort -V); do
+    index=${entry##*/}
+    read_line candidate "$port/gids/$index" || continue
+    if ipv4_of_gid "$candidate"; then
+      [[ -z "$wanted_ip" || "$gid_ip" == "$wanted_ip" ]] || continue
       take_gid "$port" "$index"
       return
     fi
-    [[ -n "$ipv6_index" || "$candidate" == fe80:* || "$candidate" == *:ffff:????:???? ]] || ipv6_index=$index
+    [[ -n "$ipv6_index" || "$candidate" == fe80:* ]] || ipv6_index=$index
   done
   [[ -n "$ipv6_index" && -z "$wanted_ip" ]] || return 1
   take_gid "$port" "$ipv6_index"
