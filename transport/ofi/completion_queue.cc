@@ -101,7 +101,9 @@ Result<std::unique_ptr<OfiCompletionQueue::FabricQueue>> OfiCompletionQueue::ope
   fi_cq_attr attributes{};
   attributes.size = capacity;
   attributes.format = FI_CQ_FORMAT_DATA;
-  attributes.wait_obj = FI_WAIT_FD;
+  // A thread that never sleeps needn't pay for a descriptor: with one the tcp fabric looks at its sockets
+  // with epoll_wait() instead of poll(), which for a few sockets makes a 64-byte SEND a tenth slower.
+  attributes.wait_obj = never_sleeps() ? FI_WAIT_NONE : FI_WAIT_FD;
   auto handle = open_fabric<fid_cq>(fabric_.faults(), "fi_cq_open", [&](fid_cq** out) {
     return fi_cq_open(domain->handle.get(), &attributes, out, nullptr);
   });
@@ -110,6 +112,7 @@ Result<std::unique_ptr<OfiCompletionQueue::FabricQueue>> OfiCompletionQueue::ope
   queue->domain = domain;
   queue->handle = std::move(*handle);
   queue->capacity = capacity;
+  if (never_sleeps()) return queue;
   if (Status status = call_fabric(fabric_.faults(), "fi_control",
                                   [&] { return fi_control(&queue->handle->fid, FI_GETWAIT, &queue->fd); });
       !status) {
@@ -132,7 +135,7 @@ void OfiCompletionQueue::drop(const Domain& domain) noexcept {
   std::erase_if(queues_, [&](const std::unique_ptr<FabricQueue>& queue) {
     if (queue->domain.get() != &domain) return false;
     check(queue->reserved == 0, "endpoints go before their protection domain");
-    wait_set_->remove_fabric(&queue->handle->fid, queue->fd);
+    if (!never_sleeps()) wait_set_->remove_fabric(&queue->handle->fid, queue->fd);
     return true;
   });
 }
@@ -252,6 +255,7 @@ void OfiCompletionQueue::progress_if_unpolled() noexcept {
 // -----------------------------------------------------------------------------------------------------
 
 bool OfiCompletionQueue::arm() noexcept {
+  if (never_sleeps()) return false;
   // Armed first, then looked at: what comes in between is seen by the look, what comes later by the wake-up.
   const bool nothing_came = wait_set_->arm();
   return !events_.pump() && nothing_came && ready_.empty() && failed_.empty();

@@ -91,6 +91,10 @@ class OfiCompletionQueue final : public CompletionQueue {
                                                   std::uint32_t capacity);
   [[nodiscard]] FabricQueue& find(const fid_cq* queue) noexcept;
 
+  [[nodiscard]] bool never_sleeps() const noexcept {
+    return fabric_.config().polling.mode == PollingMode::busy;
+  }
+
   std::size_t take_ready(std::span<Completion> out) noexcept;
   bool read(FabricQueue& queue, std::size_t limit) noexcept;
   void read_errors(FabricQueue& queue) noexcept;

@@ -19,6 +19,7 @@ namespace sluice::transport::ofi {
 ///  - The fabric drops the connection when it refuses a key, bounds or rights, and says no more. If a peer
 ///    drops it without having closed it while a WRITE or READ is unanswered, the oldest of those completes as
 ///    `remote_access`. A peer that died at that moment looks the same.
+///  - With PollingMode::busy arm() is always false: nothing wakes up wait_fd() for a completion then.
 ///  - A message that finds no receive posted waits for one: `receiver_not_ready` never comes.
 Result<std::unique_ptr<Provider>> open_ofi_provider(const TransportConfig& config);
 
