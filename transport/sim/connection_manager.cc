@@ -47,7 +47,7 @@ void ConnectionManager::send(Message message) {
   core_.note(TraceKind::message_sent, static_cast<std::uint64_t>(message.kind), message.from, message.to);
   const Path& path = topology_.path(message.from_nic, message.to_nic);
   if (path.is_cut) return;
-  const Instant arrival = topology_.arrival(path);
+  const Instant arrival = topology_.arrival(path) + core_.config.cm_delay;
   const std::uint64_t slot = next_message_++;
   messages_.emplace(slot, std::move(message));
   core_.schedule(arrival, EventKind::message_arrival, slot);

@@ -24,6 +24,9 @@ struct NetworkConfig {
   Duration post_delay = std::chrono::nanoseconds(500);
   /// From the acknowledgement (or arrival) to the completion queue entry, up to.
   Duration completion_delay = std::chrono::nanoseconds(500);
+  /// What the kernels add to a connection manager's message: with less it would overtake the acknowledgements
+  /// that the device sent before, which takes a fault.
+  Duration cm_delay = std::chrono::microseconds(20);
   /// The connection manager repeats an unanswered message after this time, so many times. (Linux: 4.3 s, 15.)
   Duration cm_timeout = std::chrono::seconds(1);
   unsigned cm_retries = 15;

@@ -81,6 +81,10 @@ bool Network::step() {
   return true;
 }
 
+std::optional<Instant> Network::next_event_time() const noexcept {
+  return fabric_->core.next_event_time();
+}
+
 void Network::run_until(Instant when) {
   for (auto next = fabric_->core.next_event_time(); next && *next <= when;
        next = fabric_->core.next_event_time()) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,7 @@ class Network {
   [[nodiscard]] Instant now() const noexcept;
   /// The next event, and its time. False, and no time passes, if there is none.
   bool step();
+  [[nodiscard]] std::optional<Instant> next_event_time() const noexcept;
   /// All events up to and including `when`; then it is `when`.
   void run_until(Instant when);
   void run_for(Duration span) { run_until(now() + span); }
