@@ -106,11 +106,13 @@ void VolumeSessions::advance(ServerActions& actions) {
   if (!end_older_sessions(candidate, actions)) return;
   if (candidate.kind == Candidate::Kind::open && free_place() == nullptr) {
     answer_open(candidate, StatusCode::limit_reached, actions);
-    return remove_candidate(index);
+    remove_candidate(index);
+    return advance(actions);
   }
   if (candidate.open.gvn == fence_.value()) {  // a quiesce of the last session: the fence is its tombstone
     answer_open(candidate, StatusCode::ok, actions);
-    return remove_candidate(index);
+    remove_candidate(index);
+    return advance(actions);
   }
   // Make the fence durable.
   candidate.phase = Candidate::Phase::persisting;
@@ -219,8 +221,10 @@ bool VolumeSessions::is_fenced(Gvn gvn) const noexcept {
 
 void VolumeSessions::drop_fenced_candidates(ServerActions& actions) {
   for (std::size_t i = candidates_.size(); i > 0; --i) {
-    if (!is_fenced(candidates_[i - 1].open.gvn)) continue;
-    answer_open(candidates_[i - 1], StatusCode::stale_version, actions);
+    const Candidate& candidate = candidates_[i - 1];
+    const bool is_open = candidate.kind == Candidate::Kind::open;
+    if (is_open ? !is_fenced(candidate.open.gvn) : candidate.open.gvn >= highest_persisted_) continue;
+    answer_open(candidate, StatusCode::stale_version, actions);
     remove_candidate(i - 1);
   }
 }
@@ -241,7 +245,7 @@ void VolumeSessions::on_quiesce(Token token, const QuiesceRequest& request, Inst
   manager_version_ = request.manager_version;
   if (!backend_is_locked_) return answer_quiesce(token, StatusCode::unavailable, actions);
   // A newer session has been accepted since this quiesce was sent.
-  if (request.gvn < std::max(fence_.value(), highest_persisted_)) {
+  if (request.gvn < highest_persisted_) {
     return answer_quiesce(token, StatusCode::stale_version, actions);
   }
   if (candidates_.full()) return answer_quiesce(token, StatusCode::unavailable, actions);

@@ -138,7 +138,7 @@ class VolumeSessions {
 
   VolumeSessionsConfig config_;
   Fence fence_;
-  Gvn highest_persisted_;  ///< asked to be made durable: what the disk may hold
+  Gvn highest_persisted_;  ///< asked to be made durable: what the disk may hold; never below the fence
   ManagerVersion manager_version_;
   std::array<Held, kMaxVolumeSessions> held_;
   FixedVector<Candidate, kMaxPendingOpens> candidates_;
