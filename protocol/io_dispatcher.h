@@ -5,10 +5,10 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/status.h"
 #include "protocol/client_actions.h"
+#include "protocol/flush_ledger.h"
 #include "protocol/outstanding_table.h"
 #include "protocol/overlap_index.h"
 #include "protocol/path_set.h"
-#include "protocol/unflushed_writes.h"
 
 namespace sluice::protocol {
 
@@ -93,7 +93,7 @@ class IoDispatcher {
   OutstandingTable table_;
   OverlapIndex overlaps_;
   PathSet paths_;
-  UnflushedWrites unflushed_;
+  FlushLedger unflushed_;
   OperationQueue retries_;    ///< unanswered ones that were sent before
   OperationQueue fresh_;      ///< never sent, data in the capsule or none
   OperationQueue fresh_big_;  ///< never sent, more data than any capsule takes: they wait for slots

@@ -7,11 +7,11 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/status.h"
 #include "protocol/base/units.h"
+#include "protocol/flush_ledger.h"
 #include "protocol/io_frame.h"
 #include "protocol/io_submission.h"
 #include "protocol/limits.h"
 #include "protocol/path_set.h"
-#include "protocol/unflushed_writes.h"
 
 namespace sluice::protocol {
 
@@ -42,7 +42,7 @@ struct Operation {
   std::uint8_t bad_checksums = 0;
   PathMask live = 0;  ///< paths with an attempt that isn't retired
   std::array<Attempt, kMaxPaths> attempts;
-  UnflushedWrites::Mark flush;
+  FlushLedger::Mark flush;
   std::uint32_t next = UINT32_MAX;  ///< in its queue, or in the list of free entries
 };
 
