@@ -85,10 +85,7 @@ OpenAnswer OpenService::on_open(const OpenRequest& request) {
   answer.kind = request.kind;
   answer.mode = request.mode;
   Status status = fail(StatusCode::invalid_request, "the fields of the open request contradict each other");
-  if (request.is_consistent()) {
-    status =
-        transact([&](OpenTransaction& transaction) { return open_volume(transaction, request, answer); });
-  }
+  if (request.is_consistent()) status = open_above_previous(request, answer);
   if (!status) {
     answer.status = status.error().code;
     answer.gvn = Gvn(0);
