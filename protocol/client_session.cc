@@ -346,6 +346,7 @@ void ClientSession::on_tick(Instant now) {
 /// What the passing of time, or an event, has made possible.
 void ClientSession::advance(Instant now) {
   note_paths(now);
+  give_up(now);
   const bool phase_is_old = now - phase_since_ >= config_.ask_master_after;
   if (phase_ == SessionPhase::opening && now - phase_since_ >= config_.open_timeout) end(last_refusal_, now);
   if (phase_ == SessionPhase::joining && phase_is_old) reopen(Standing::lost, now);
@@ -357,7 +358,6 @@ void ClientSession::advance(Instant now) {
     enter(SessionPhase::joining, now);
     ask(now);
   }
-  give_up(now);
 
   const bool step_timed_out = closing_ && now - close_step_since_ >= config_.close_timeout;
   if (phase_ == SessionPhase::closing) {

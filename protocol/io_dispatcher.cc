@@ -131,7 +131,8 @@ ResponseVerdict IoDispatcher::respond(PathId path, const IoResponse& response, I
   } else {
     verdict = settle(id, response);
   }
-  pump(now);
+  // Otherwise this path, or the session, is about to go: what is sent now would go with it.
+  if (verdict == ResponseVerdict::fine) pump(now);
   return verdict;
 }
 
@@ -263,14 +264,24 @@ void IoDispatcher::end_session() {
 
 void IoDispatcher::begin_session(Gvn gvn, std::uint32_t window, WritePolicy policy) {
   check(gvn_ == Gvn(0), "a session begins after the last one has ended");
-  // C5: in the order of their old numbers; everything in the queue of retries is among them.
-  retries_.clear();
+  // C5: in the order of their old numbers, and then those that weren't even sent in the last session.
+  OperationQueue not_numbered;
+  while (!retries_.empty()) {
+    const Id id = retries_.front();
+    retries_.pop(table_);
+    if (table_[id].seq == Seq(0)) not_numbered.push(table_, id);
+  }
   for (Seq seq = table_.low(); seq < table_.next(); seq = Seq(seq.value() + 1)) {
     const Id id = table_.find(seq);
     if (id == OutstandingTable::kNone) continue;
     Operation& operation = table_[id];
     check(operation.live == 0, "C3: a session begins when every attempt in the last one is retired");
     operation.seq = Seq(0);
+    make_ready(id);
+  }
+  while (!not_numbered.empty()) {
+    const Id id = not_numbered.front();
+    not_numbered.pop(table_);
     make_ready(id);
   }
   // P4: what the old session's node acknowledged and didn't flush may be gone.

@@ -156,6 +156,21 @@ class ClientHarness {
     session.on_path_accepted(grant(attach), now);
     collect();
   }
+  /// Accepts every connection that is under way; returns what was sent then.
+  std::vector<PostIo> accept_connecting() {
+    std::vector<PostIo> posts;
+    for (std::uint8_t i = 0; i < session.paths().count(); ++i) {
+      if (session.paths().state(PathId(i)) != PathState::connecting) continue;
+      PathAttach attach;
+      attach.path = PathId(i);
+      attach.epoch = session.paths().epoch(PathId(i));
+      attach.gvn = session.gvn();
+      accept(attach);
+      for (const PostIo& sent : all<PostIo>())
+        posts.push_back(sent);
+    }
+    return posts;
+  }
   void refuse_path(const PathAttach& attach, StatusCode status) {
     session.on_path_refused(attach.path, attach.epoch, status, now);
     collect();
