@@ -606,7 +606,7 @@ TEST_CASE(
     "invariants 1, 2, 3, 4, 5, 6, 9 and liveness, end to end: two clients that steal from each other, "
     "a node and masters that are replaced, messages that are lost, repeated and late",
     "[C1][C3][C4][C5][P1][P2][P3][end_to_end]") {
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     Simulation(seed).run();
   }
