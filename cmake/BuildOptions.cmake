@@ -22,6 +22,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
 endif()
 
 if(SLUICE_SANITIZE)
+  # gcc 12 misjudges the standard library's own code once it is instrumented.
+  target_compile_options(sluice_build_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_compile_options(sluice_build_options INTERFACE
     -fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(sluice_build_options INTERFACE -fsanitize=${SLUICE_SANITIZE})
