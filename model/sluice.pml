@@ -168,7 +168,9 @@ byte todo = ALL_IOS, pending, placed, acknowledged;
 byte second_block; /* IOs that go to block 1; the rest go to block 0 */
 byte io_of[(SESSIONS + 1) * 4]; /* which IO a (session, seq) carries */
 
-#define IOS_OF(c) (c == 0 -> BIT(IOS_A + 1) - 2 : ALL_IOS & ~(BIT(IOS_A + 1) - 2))
+#define IOS_OF_A (BIT(IOS_A + 1) - 2)
+#define IOS_OF_B (ALL_IOS & ~IOS_OF_A)
+#define IOS_OF(c) (c == 0 -> IOS_OF_A : IOS_OF_B)
 #define OPENING_OF(c, n) (1 + 2 * (n) + (c))
 #define IO_OF(s, seq) io_of[(s) * 4 + (seq)]
 #define BLOCK_OF(io) (second_block & BIT(io) -> 1 : 0)
@@ -239,8 +241,8 @@ inline start(c, kind) {
 
 /* The open's answer is lost, the client asks again. It is the same opening: it asks as the holder that it may be by now. */
 inline ask_open_again(c) {
-  d_step { phase[c] == opening && open_request[c] == 0 && open_answer[c] != BUSY && sessions_given < SESSIONS
-           IF_LIVE(open_answer[c] == NONE) -> send_open(c, plain) }
+  d_step { phase[c] == opening && open_request[c] == 0 && open_answer[c] != BUSY && sessions_given < SESSIONS IF_LIVE(open_answer[c] == NONE) ->
+    send_open(c, plain) }
 }
 
 inline take_open_answer(c) {
@@ -317,7 +319,9 @@ inline resubmit(c, n) {
                         !((seq) == low[c] + 1 && answered_above_low[c]))
 
 #define AWAITS_IN(c, s, seq) (session[c] == (s) && AWAITS(c, seq))
-#define TIMED_OUT(c, seq) (!(requests[session[c]] & (BIT(2 * (seq)) | BIT(2 * (seq) + 1))) && !(answers[session[c]] & BIT(seq)))
+/* For liveness a client asks again only when the last copy or its answer is gone, and reopens when it was refused. */
+#define TIMED_OUT(c, seq) (!(requests[session[c]] & (BIT(2 * (seq)) | BIT(2 * (seq) + 1))) && \
+                           !(answers[session[c]] & BIT(seq)) && !(refused & BIT(session[c])))
 
 inline retry(c, seq) {
   d_step { phase[c] == running && AWAITS(c, seq) && !(requests[session[c]] & BIT(2 * (seq) + (seq) - low[c])) IF_LIVE(TIMED_OUT(c, seq)) ->
@@ -880,6 +884,7 @@ init {
 #ifdef LIVENESS
 /* When the faults stop, every client either has all its IOs answered or has been fenced for good; and since it stays so,
  * ownership has stopped changing. */
-#define SETTLED(c) (phase[c] == fenced || (phase[c] == running && ((todo | pending) & IOS_OF(c)) == 0))
-ltl settles { <> [] (SETTLED(0) && SETTLED(1)) }
+#define SETTLED(c, its_ios) (phase[c] == fenced || (phase[c] == running && ((todo | pending) & its_ios) == 0))
+#define settled (SETTLED(0, IOS_OF_A) && SETTLED(1, IOS_OF_B))
+ltl settles { <> [] settled }
 #endif

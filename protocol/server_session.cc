@@ -270,7 +270,9 @@ void ServerSession::stop(Gvn fence, ServerActions& actions) {
 }
 
 bool ServerSession::is_drained() const noexcept {
-  return !active_ && in_flight_ == 0 && paths_.all_released();
+  if (active_ || !paths_.all_released()) return false;
+  check(in_flight_ == 0, "F1: what is in flight holds the slots of its path");
+  return true;
 }
 
 bool ServerSession::leaves_unflushed_writes() const noexcept {

@@ -8,10 +8,8 @@
 
 #include "protocol/client_session.h"
 
+namespace sluice::protocol {
 namespace {
-
-using namespace sluice;            // NOLINT(google-build-using-namespace)
-using namespace sluice::protocol;  // NOLINT(google-build-using-namespace)
 
 /// Takes values off the input; zeroes once it is used up.
 class Input {
@@ -222,8 +220,9 @@ class Owner {
 };
 
 }  // namespace
+}  // namespace sluice::protocol
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const Owner owner(Input(data, size));
+  const sluice::protocol::Owner owner(sluice::protocol::Input(data, size));
   return 0;
 }
