@@ -18,10 +18,12 @@ class FixedVector {
 
   constexpr FixedVector() = default;
 
-  /// Room must be left: running out of it is a broken bound, not a condition to handle.
-  constexpr void push_back(T element) {
+  /// Assigns `element` to the next place. Room must be left: running out of it is a broken bound, not a
+  /// condition to handle.
+  template <typename U = T>
+  constexpr void push_back(U&& element) {
     check(size_ < Capacity, "a fixed vector has room for what is pushed");
-    elements_[size_++] = std::move(element);
+    elements_[size_++] = std::forward<U>(element);
   }
   constexpr void clear() noexcept { size_ = 0; }
   constexpr void pop_back() noexcept {

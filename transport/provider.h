@@ -11,7 +11,8 @@
 ///  exactly
 ///    once; `flushed` means *outcome unknown*. Once one of an endpoint's sends has failed, none posted after
 ///    it succeeds, whatever the device managed to hand over before it knew.
-///  - A WRITE or READ that succeeded was executed at the peer. A SEND that succeeded is with the peer's device
+///  - A WRITE or READ that succeeded was executed at the peer. A SEND that succeeded is with the peer's
+///  device
 ///    (`verbs`, `sim`) or with this side's system (`ofi`): only an answer tells that the peer has seen it.
 ///  - A buffer belongs to the device from the moment it is posted until its completion (see WorkRequest).
 ///  - The target of a WRITE or READ learns nothing of it. With `ofi` the target must poll its completion

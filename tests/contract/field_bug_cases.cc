@@ -103,18 +103,23 @@ TEST_CASE("field bug: a receiver's RNR timer left at 655 ms") {
   options.server.rnr_retry_count = 7;
   Stage stage(options);
   Pair pair = stage.connect();
-  const Instant start = stage.fabric->now();
-  REQUIRE(stage.client.post(*pair.client, {send_of({}, 0)}));
-  for (int i = 0; i < 50; ++i) {
-    stage.client.turn();
-    stage.server.turn();
-    stage.fabric->advance();
+  // The fastest of three tells: a loaded machine may be slow, a wrong timer always is.
+  Duration fastest = Duration::max();
+  for (std::uint32_t round = 0; round < 3; ++round) {
+    const Instant start = stage.fabric->now();
+    REQUIRE(stage.client.post(*pair.client, {send_of({}, round)}));
+    for (int i = 0; i < 50; ++i) {
+      stage.client.turn();
+      stage.server.turn();
+      stage.fabric->advance();
+    }
+    const ReceiveRequest receive = receive_into(stage.server.local(0, 64), round);
+    REQUIRE(stage.server.post_receives(*pair.server, std::span(&receive, 1)));
+    REQUIRE(stage.until([&] { return stage.server.find(receive_id(round)) != nullptr; }));
+    CHECK(stage.server.find(receive_id(round))->status == CompletionStatus::success);
+    fastest = std::min(fastest, stage.fabric->now() - start);
   }
-  const ReceiveRequest receive = receive_into(stage.server.local(0, 64), 0);
-  REQUIRE(stage.server.post_receives(*pair.server, std::span(&receive, 1)));
-  REQUIRE(stage.until([&] { return stage.server.find(receive_id(0)) != nullptr; }));
-  CHECK(stage.server.find(receive_id(0))->status == CompletionStatus::success);
-  CHECK(stage.fabric->now() - start < std::chrono::milliseconds(400));
+  CHECK(fastest < std::chrono::milliseconds(400));
   stage.close(pair);
 }
 

@@ -129,6 +129,27 @@ TEST_CASE(
   server.expect_still_usable();
 }
 
+TEST_CASE("field bug: after a peer's sudden death its successor is taken for a stale connection") {
+  Alone server;
+  const Address address = server.party.listen();
+  for (int life = 0; life < 3; ++life) {
+    PeerProcess peer(peer_role::kConnect, address);
+    server.accept();
+    peer.kill();
+    // The next life connects before this side was told of the end of this one.
+    PeerProcess successor(peer_role::kConnect, address);
+    auto dead = std::move(server.endpoint);
+    server.accept();
+    REQUIRE(server.until([&] { return server.party.saw(Kind::drained, dead.get()); }));
+    server.party.forget(*dead);
+    CHECK(server.endpoint->state() == EndpointState::connected);
+    successor.kill();
+    server.expect_told_and_drained();
+    server.party.forget(*server.endpoint);
+    server.endpoint.reset();
+  }
+}
+
 TEST_CASE("a listener killed before it answers: the connecting side is told") {
   Alone client;
   PeerProcess peer(peer_role::kListenSilent, {"127.0.0.1", 1});

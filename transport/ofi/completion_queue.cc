@@ -17,9 +17,10 @@ constexpr std::uint32_t kSpareEntries = 2;
 /// call and can wait a few microseconds.
 constexpr unsigned kSpinsPerLook = 64;
 
-/// The tcp fabric of libfabric 1.17 can go to sleep on a full socket: it asks for "writable" before its last
-/// look at the sockets, and an answer that this look produces (to a READ, or a WRITE's acknowledgement) may
-/// not fit. No sleep is longer than this, so that such an answer is late, not lost.
+/// By its source the tcp fabric of libfabric 1.17 can go to sleep on a full socket: it asks for "writable"
+/// before its last look at the sockets, and an answer that this look produces (to a READ, or to a WRITE) may
+/// not fit. No sleep is longer than this, so that such an answer would be late, not lost. (Not seen in 2000
+/// READs of 4 MiB with this set to 2 s.)
 constexpr Duration kLongestSleep = std::chrono::milliseconds(10);
 
 std::uint32_t entries_of(WorkQueues& work) {

@@ -109,7 +109,7 @@ std::uint32_t format_of(const SocketAddress& address) {
 
 }  // namespace
 
-Fabric::Fabric(const TransportConfig& config, InfoHandle info) : config_(config), info_(std::move(info)) {
+Fabric::Fabric(TransportConfig config, InfoHandle info) : config_(std::move(config)), info_(std::move(info)) {
   constexpr std::size_t kDepthLimit = std::numeric_limits<std::uint16_t>::max();
   max_queue_depth_ =
       static_cast<std::uint32_t>(std::min({info_->tx_attr->size, info_->rx_attr->size, kDepthLimit}));

@@ -34,7 +34,7 @@ class Fabric {
   [[nodiscard]] Result<InfoHandle> active_info(const SocketAddress& destination) const;
 
  private:
-  Fabric(const TransportConfig& config, InfoHandle info);
+  Fabric(TransportConfig config, InfoHandle info);
 
   [[nodiscard]] Result<InfoHandle> copy_info() const;
 

@@ -20,7 +20,8 @@ namespace sluice::transport::ofi {
 ///    drops it without having closed it while a WRITE or READ is unanswered, the oldest of those completes as
 ///    `remote_access`. A peer that died at that moment looks the same.
 ///  - With PollingMode::busy arm() is always false: nothing wakes up wait_fd() for a completion then.
-///  - A message that finds no receive posted waits for one: `receiver_not_ready` never comes.
+///  - A message that finds no receive posted waits for one: `receiver_not_ready` never comes. All that the
+///    peer sends behind it waits too, its answers to this side's WRITEs and READs among it.
 Result<std::unique_ptr<Provider>> open_ofi_provider(const TransportConfig& config);
 
 }  // namespace sluice::transport::ofi

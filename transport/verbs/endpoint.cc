@@ -262,7 +262,7 @@ bool VerbsEndpoint::on_work_completion(const ibv_wc& completion, Completion& out
   } else {
     out = {};
     out.id = unstamp(id);
-    out.status = status_of(completion.status);
+    out.status = status_of(completion.status, is_receive);
     out.is_receive = is_receive;
     out.endpoint = this;
     if (completion.status == IBV_WC_SUCCESS) {
@@ -288,7 +288,7 @@ void VerbsEndpoint::on_error(const ibv_wc& completion, Completion& out) noexcept
   if (out.status == CompletionStatus::flushed) {
     fail_connection({StatusCode::unavailable, "connection to " + peer_ + " was lost"});
   } else {
-    fail_connection(describe_failure(completion, out.id, peer_));
+    fail_connection(describe_failure(completion, out.status, out.id, peer_));
   }
 }
 

@@ -5,8 +5,11 @@
 
 namespace sluice::transport::verbs {
 
-CompletionStatus status_of(ibv_wc_status status) noexcept {
+CompletionStatus status_of(ibv_wc_status status, bool is_receive) noexcept {
   switch (status) {
+    // What Soft-RoCE says of a local buffer that can't be used, and of a message longer than its receive.
+    case IBV_WC_LOC_QP_OP_ERR:
+      return is_receive ? CompletionStatus::local_length : CompletionStatus::local_protection;
     case IBV_WC_SUCCESS:
       return CompletionStatus::success;
     case IBV_WC_WR_FLUSH_ERR:
@@ -70,8 +73,8 @@ std::string_view meaning_of(CompletionStatus status) {
 
 }  // namespace
 
-Error describe_failure(const ibv_wc& completion, WorkId id, const std::string& peer) {
-  const CompletionStatus status = status_of(completion.status);
+Error describe_failure(const ibv_wc& completion, CompletionStatus status, WorkId id,
+                       const std::string& peer) {
   std::array<char, 64> numbers{};
   std::snprintf(numbers.data(), numbers.size(), "status %d, vendor error 0x%x",
                 static_cast<int>(completion.status),

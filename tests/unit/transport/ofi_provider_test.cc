@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <functional>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -421,6 +423,52 @@ TEST_CASE("ofi: a full send queue refuses a chain whole, and has room again afte
   REQUIRE(pair.run_until([&] { return !pair.client.completions.empty(); }));
   CHECK(pair.client.completions.size() == 1);
   CHECK(pair.client.endpoint->send_room() == depth);
+}
+
+TEST_CASE("ofi: a message without a receive holds back what comes behind it, until one is posted") {
+  Pair pair;
+  pair.connect(1);
+  const std::array<WorkRequest, 2> two{send(pair.client.region->local(0, 4), 1),
+                                       send(pair.client.region->local(0, 4), 2)};
+  REQUIRE(pair.client.endpoint->post(two));
+  REQUIRE(pair.run_until([&] { return pair.server.completions.size() == 1; }));
+  // The client's word that this is done comes behind its second message.
+  REQUIRE(post_one(*pair.server.endpoint, rma(Opcode::write, pair.server.region->local(0, 64),
+                                              pair.client.region->remote(4096), 3)));
+  pair.run_until([&, turns = 0]() mutable { return ++turns > 1000; });
+  CHECK(pair.server.completions.size() == 1);
+  const ReceiveRequest late = pair.server.receive(0);
+  REQUIRE(pair.server.endpoint->post_receives(std::span(&late, 1)));
+  REQUIRE(pair.run_until([&] { return pair.server.completions.size() == 3; }));
+  for (const Completion& completion : pair.server.completions)
+    CHECK(completion.status == CompletionStatus::success);
+}
+
+TEST_CASE("ofi: a sleeping target answers large READs") {
+  TransportConfig config = test_config();
+  config.polling.mode = PollingMode::event;
+  Pair pair(config);
+  pair.connect();
+  std::atomic<bool> is_over = false;
+  std::thread target([&] {
+    std::array<Completion, 8> batch;
+    while (!is_over)
+      pair.server.queue->wait(batch, 1s);
+  });
+  const auto start = std::chrono::steady_clock::now();
+  constexpr std::uint32_t kReads = 200;
+  std::uint32_t completed = 0;
+  for (std::uint32_t i = 0; i < kReads; ++i) {
+    REQUIRE(post_one(*pair.client.endpoint, rma(Opcode::read, pair.client.region->local(0, 4U << 20U),
+                                                pair.server.region->remote(0), i)));
+    std::array<Completion, 8> batch;
+    while (completed <= i && std::chrono::steady_clock::now() - start < kPatience)
+      completed += static_cast<std::uint32_t>(pair.client.queue->wait(batch, 1s));
+  }
+  is_over = true;
+  pair.client.endpoint->close();  // wakes the target
+  target.join();
+  CHECK(completed == kReads);
 }
 
 TEST_CASE("ofi: close() completes everything exactly once and then drains") {
