@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "protocol/base/clock.h"
@@ -22,7 +23,7 @@ class Random {
   Duration up_to(Duration longest) noexcept;
 
  private:
-  std::uint64_t state_[4];
+  std::array<std::uint64_t, 4> state_{};
 };
 
 }  // namespace sluice::transport::sim

@@ -52,7 +52,8 @@ class Requester {
   [[nodiscard]] bool may_transmit() const noexcept;
   void schedule_transmit(Duration delay);
   bool fill_packet(Work& work, Packet& packet);
-  bool scatter(const Work& work, std::uint32_t offset, const std::vector<std::byte>& bytes) const;
+  [[nodiscard]] bool scatter(const Work& work, std::uint32_t offset,
+                             const std::vector<std::byte>& bytes) const;
 
   /// All messages before `end` are acknowledged.
   void acknowledge_until(std::uint64_t end);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -28,7 +29,7 @@ std::string_view to_string(TraceKind kind) noexcept;
 struct TraceRecord {
   Instant when;
   TraceKind kind;
-  std::uint64_t words[3];
+  std::array<std::uint64_t, 3> words;
 };
 /// E.g. "1042 ns completed 3 1152921504606846977 0".
 std::string to_string(const TraceRecord& record);

@@ -249,7 +249,6 @@ TEST_CASE("a quiet network moves a million events a second", "[.speed]") {
   // Prints what this machine does: 4 KiB WRITEs with a SEND behind each, 32 at a time.
   SimPair pair;
   pair.connect(0);
-  std::vector<ReceiveRequest> receives(64);
   const SteadyClock clock;
   const Instant start = clock.now();
   const std::uint64_t events_before = pair.network.events_run();

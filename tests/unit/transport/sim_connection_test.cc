@@ -130,9 +130,8 @@ TEST_CASE("a connection that is cut as soon as it is there ends in drained at bo
   CHECK(pair.node->count(CompletionStatus::flushed, true) == 4);
 }
 
-TEST_CASE("a peer from another transport, or of another version, is told apart", "[sim]") {
+TEST_CASE("private data travels padded, and is delivered exactly as it was said", "[sim]") {
   SimPair pair;
-  // Private data arrives padded: what is delivered is exactly what was said.
   const std::vector<std::byte> said(5, std::byte{0x42});
   auto connecting = pair.client->provider->connect({"10.0.0.2", 7000}, pair.client->config(), said);
   REQUIRE(connecting);
