@@ -164,9 +164,9 @@ void VolumeSessions::reap(ServerActions& actions) {
 
 void VolumeSessions::on_fence_durable(Gvn fence, StatusCode durable, ServerActions& actions) {
   const std::size_t index = best_verified();
-  check(index != kNotFound && candidates_[index].phase == Candidate::Phase::persisting &&
-            candidates_[index].open.gvn == fence,
-        "a fence is made durable because that was asked for, and once");
+  check(index != kNotFound, "a fence is made durable for somebody");
+  check(candidates_[index].phase == Candidate::Phase::persisting, "a fence is made durable once asked for");
+  check(candidates_[index].open.gvn == fence, "the fence that is durable is the one that was asked for");
   const Candidate candidate = candidates_[index];
   remove_candidate(index);
   if (durable != StatusCode::ok) {
@@ -205,6 +205,7 @@ void VolumeSessions::establish(const Candidate& candidate, ServerActions& action
   session.window_size = config_.window_size;
   session.max_paths = config_.max_paths;
   session.path_depth = config_.path_depth;
+  // P4: readers lost nothing, and mustn't take the news from the writer that comes after them.
   if (verified.mode == AccessMode::read_write) {
     session.fail_next_flush = unflushed_writes_may_be_lost_;
     unflushed_writes_may_be_lost_ = false;  // the session has it now, and leaves it if it never flushes

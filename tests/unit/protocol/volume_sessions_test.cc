@@ -265,6 +265,10 @@ TEST_CASE("C2: a close is confirmed when nothing of the session can have an effe
   BusyWriter node;
   node.close(node.gvn, 50, 9);
   CHECK(node.one<AnswerClose>().answer.status == StatusCode::no_session);  // another opening's
+  node.actions.clear();
+  node.volume.on_close(Token(50), {kVolume, node.gvn, *ClientId::from("client-b"), Nonce(1)}, node.now,
+                       node.actions);
+  CHECK(node.one<AnswerClose>().answer.status == StatusCode::no_session);  // another client's
   node.close(node.gvn, 51);
   CHECK(node.all<DestroyQueuePair>().size() == 2);
   CHECK(node.none<AnswerClose>());
