@@ -114,7 +114,7 @@ bool CloseAnswer::is_consistent() const noexcept {
   return volume != VolumeId(0) && gvn != Gvn(0);
 }
 
-std::size_t encode(const ControlFrame& frame, std::span<std::byte, kMaxControlSize> out) noexcept {
+std::size_t encode(const ControlFrame& frame, std::span<std::byte, kMaxControlSize> out) {
   return std::visit(
       [&](const auto& message) {
         using Message = std::remove_cvref_t<decltype(message)>;

@@ -69,7 +69,7 @@ std::optional<SlotPlace> find_slot(const FixedVector<SlotClass, kMaxSlotClasses>
   return std::nullopt;
 }
 
-std::size_t encode(const PrivateData& message, std::span<std::byte, kMaxPrivateDataSize> out) noexcept {
+std::size_t encode(const PrivateData& message, std::span<std::byte, kMaxPrivateDataSize> out) {
   return std::visit(
       [&](const auto& alternative) {
         using Message = std::remove_cvref_t<decltype(alternative)>;

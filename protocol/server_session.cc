@@ -268,7 +268,7 @@ void ServerSession::stop(Gvn fence, ServerActions& actions) {
   if (!active_) return;
   active_ = false;
   paths_.kill_all(fence, actions);
-  for (std::uint8_t i = 0; i < config_.max_paths; ++i)
+  for (std::uint8_t i = 0; i < kMaxPaths; ++i)
     drop_waiters_of(PathId(i), actions);
 }
 
