@@ -152,9 +152,9 @@ TEST_CASE("private data that differs in any one field is different", "[wire]") {
 TEST_CASE("R1: slots lie one after the other, in the order of their classes", "[wire]") {
   const auto slots = accept().slots;
   CHECK(find_slot(slots, SlotIndex(0)) == SlotPlace{0, 65536});
-  CHECK(find_slot(slots, SlotIndex(63)) == SlotPlace{63 * 65536, 65536});
-  CHECK(find_slot(slots, SlotIndex(64)) == SlotPlace{64 * 65536, 1U << 20U});
-  CHECK(find_slot(slots, SlotIndex(71)) == SlotPlace{64 * 65536 + 7 * (1U << 20U), 1U << 20U});
+  CHECK(find_slot(slots, SlotIndex(63)) == SlotPlace{63ULL * 65536, 65536});
+  CHECK(find_slot(slots, SlotIndex(64)) == SlotPlace{64ULL * 65536, 1U << 20U});
+  CHECK(find_slot(slots, SlotIndex(71)) == SlotPlace{64ULL * 65536 + 7ULL * (1U << 20U), 1U << 20U});
   CHECK(!find_slot(slots, SlotIndex(72)));
   CHECK(!find_slot(slots, kNoSlot));
   CHECK(!find_slot({}, SlotIndex(0)));

@@ -31,7 +31,7 @@ TEST_CASE("a session open is verified, made durable, and only then acknowledged"
   ServerHarness node;
   node.session_open(gvn_of(1));
   CHECK(node.actions.size() == 1);
-  const AskMaster ask = node.one<AskMaster>();
+  const auto ask = node.one<AskMaster>();
   CHECK(ask.request ==
         VerifyRequest{kVolume, gvn_of(1), *ClientId::from("client-a"), Nonce(1), NodeId(5), BootId(6)});
   node.verify(ask.id, node.good_answer(gvn_of(1)));
