@@ -47,7 +47,7 @@ ServerSession make_session() {
 
 void crc_of_a_header(benchmark::State& state) {
   const std::array<std::byte, kIoRequestSize> frame{};
-  for (auto _ : state)
+  while (state.KeepRunning())
     benchmark::DoNotOptimize(crc32c(frame));
 }
 BENCHMARK(crc_of_a_header);
@@ -55,7 +55,7 @@ BENCHMARK(crc_of_a_header);
 void encode_request(benchmark::State& state) {
   std::array<std::byte, kIoRequestSize> frame{};
   IoRequest request = write_request(1, 1);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     request.seq = Seq(request.seq.value() + 1);
     request.low = request.seq;
     encode(request, frame);
@@ -67,7 +67,7 @@ BENCHMARK(encode_request);
 void encode_response(benchmark::State& state) {
   std::array<std::byte, kIoResponseSize> frame{};
   IoResponse response{IoOp::write, false, StatusCode::ok, kGvn, Seq(1), 0};
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     response.seq = Seq(response.seq.value() + 1);
     encode(response, frame);
     benchmark::ClobberMemory();
@@ -78,7 +78,7 @@ BENCHMARK(encode_response);
 void decode_a_request(benchmark::State& state) {
   std::array<std::byte, kIoRequestSize> frame{};
   encode(write_request(1, 1), frame);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     benchmark::ClobberMemory();
     benchmark::DoNotOptimize(decode_request(frame));
   }
@@ -136,7 +136,7 @@ void serve_a_write(benchmark::State& state) {
   std::array<std::byte, kIoRequestSize> frame{};
   std::array<std::byte, kIoResponseSize> answer{};
   std::uint64_t seq = 0;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     ++seq;
     encode(write_request(seq, seq), frame);
     actions.clear();

@@ -114,7 +114,7 @@ bool CloseAnswer::is_consistent() const noexcept {
   return volume != VolumeId(0) && gvn != Gvn(0);
 }
 
-std::size_t encode(const ControlFrame& frame, std::span<std::byte, kMaxControlSize> out) noexcept {
+std::size_t encode(const ControlFrame& frame, std::span<std::byte, kMaxControlSize> out) {
   return std::visit(
       [&](const auto& message) {
         using Message = std::remove_cvref_t<decltype(message)>;
@@ -142,8 +142,7 @@ Result<ControlFrame> decode_control(std::span<const std::byte> bytes) {
   wire::Reader reader(bytes);
   ControlHeader::fields(header, reader);
   // Magic and version come first so that another version, whatever its layout, is told from damage.
-  if (header.version != wire::kControlVersion &&
-      bytes.size() >= sizeof header.magic + sizeof header.version) {
+  if (header.version != wire::kControlVersion) {
     return fail(StatusCode::version_mismatch, "the peer speaks control protocol version " +
                                                   std::to_string(header.version) + ", this side " +
                                                   std::to_string(wire::kControlVersion));

@@ -406,7 +406,7 @@ struct ControlFrame {
 };
 
 /// Writes a message, which must be consistent, and returns its length.
-std::size_t encode(const ControlFrame& frame, std::span<std::byte, kMaxControlSize> out) noexcept;
+std::size_t encode(const ControlFrame& frame, std::span<std::byte, kMaxControlSize> out);
 
 /// `bytes` is one whole received message, no byte more or less. Fails with `malformed`, naming the message
 /// and the field, or with `version_mismatch`, naming both versions.

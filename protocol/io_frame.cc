@@ -56,8 +56,7 @@ bool is_consistent(const IoRequest& request) noexcept {
   const bool uses_target = request.placement == DataPlacement::remote;
   return placement_fits(request) && uses_slot == (request.slot != kNoSlot) &&
          (uses_target || request.target == RemoteBuffer{}) &&
-         (request.op == IoOp::write || request.data_crc == 0) && request.gvn != Gvn(0) &&
-         request.low >= Seq(1) && request.low <= request.seq;
+         (request.op == IoOp::write || request.data_crc == 0) && request.gvn != Gvn(0);
 }
 
 bool is_consistent(const IoResponse& response) noexcept {
@@ -87,6 +86,8 @@ PathTag make_path_tag(VolumeId volume, Gvn gvn, Cookie cookie, PathId path, Path
 
 void encode(const IoRequest& request, std::span<std::byte, kIoRequestSize> out) noexcept {
   check(is_consistent(request), "an IO request is consistent before it is encoded");
+  check(request.low >= Seq(1), "sequence numbers start at 1");
+  check(request.low <= request.seq, "low isn't above seq");
   const std::uint64_t distance = request.seq.value() - request.low.value();
   check(distance < kMaxWindowSize, "low lies within the largest window below seq");
   RawIoRequest raw;

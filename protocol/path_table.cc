@@ -9,8 +9,10 @@ namespace sluice::protocol {
 PathTable::PathTable(VolumeId volume, Gvn gvn, Cookie cookie, std::uint16_t max_paths,
                      std::uint16_t max_depth) noexcept
     : volume_(volume), gvn_(gvn), cookie_(cookie), max_paths_(max_paths), max_depth_(max_depth) {
-  check(max_paths >= 1 && max_paths <= kMaxPaths, "a session has between one and the most paths");
-  check(max_depth >= 1 && max_depth <= kMaxPathDepth, "a path's depth lies within its limits");
+  check(max_paths >= 1, "a session has at least one path");
+  check(max_paths <= kMaxPaths, "a session has no more paths than the table");
+  check(max_depth >= 1, "a path takes at least one request");
+  check(max_depth <= kMaxPathDepth, "a path's depth lies within its limit");
 }
 
 std::optional<PathId> PathTable::attach(Token token, const PathAttach& attach, Gvn fence,
@@ -80,8 +82,8 @@ void PathTable::kill_all(Gvn fence, ServerActions& actions) {
 void PathTable::on_queue_pair_destroyed(PathId id, PathEpoch epoch, ServerActions& actions) {
   check(id.value() < kMaxPaths, "a path's number lies within the table");
   Path& path = paths_[id.value()];
-  check(path.state == State::destroying && path.epoch == epoch,
-        "a queue pair is destroyed because that was asked for, and once");
+  check(path.state == State::destroying, "a queue pair is destroyed because that was asked for, and once");
+  check(path.epoch == epoch, "the queue pair that is destroyed is the one that was to be");
   path.state = State::releasing;
   release_if_unused(id, actions);
 }
@@ -119,12 +121,6 @@ bool PathTable::is_attached(PathId id) const noexcept {
 
 PathKey PathTable::key(PathId id) const noexcept {
   return {gvn_, id, paths_[id.value()].epoch};
-}
-
-bool PathTable::all_queue_pairs_destroyed() const noexcept {
-  return std::none_of(paths_.begin(), paths_.end(), [](const Path& path) {
-    return path.state == State::attached || path.state == State::destroying;
-  });
 }
 
 bool PathTable::all_released() const noexcept {

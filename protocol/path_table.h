@@ -53,8 +53,6 @@ class PathTable {
   [[nodiscard]] PathKey key(PathId path) const noexcept;
   [[nodiscard]] PathTag tag(PathId path) const noexcept { return paths_[path.value()].tag; }
 
-  /// Whether no path has a queue pair any more.
-  [[nodiscard]] bool all_queue_pairs_destroyed() const noexcept;
   /// Whether no path has a queue pair, or slots.
   [[nodiscard]] bool all_released() const noexcept;
 

@@ -69,7 +69,7 @@ std::optional<SlotPlace> find_slot(const FixedVector<SlotClass, kMaxSlotClasses>
   return std::nullopt;
 }
 
-std::size_t encode(const PrivateData& message, std::span<std::byte, kMaxPrivateDataSize> out) noexcept {
+std::size_t encode(const PrivateData& message, std::span<std::byte, kMaxPrivateDataSize> out) {
   return std::visit(
       [&](const auto& alternative) {
         using Message = std::remove_cvref_t<decltype(alternative)>;
@@ -111,15 +111,9 @@ Result<PrivateData> decode_private_data(std::span<const std::byte> bytes) {
   const std::span<const std::byte> message = bytes.first(header.length);
   if (header.crc != crc_of(message)) return fail(StatusCode::malformed, "private data has a bad checksum");
   const std::span<const std::byte> body = message.subspan(wire::kPrivateDataHeaderSize);
-  switch (header.kind) {
-    case PrivateDataKind::path_attach:
-      return decode_body<PathAttach>(body);
-    case PrivateDataKind::path_accept:
-      return decode_body<PathAccept>(body);
-    case PrivateDataKind::path_reject:
-      return decode_body<PathReject>(body);
-  }
-  return fail(StatusCode::malformed, "unknown private data");
+  if (header.kind == PrivateDataKind::path_attach) return decode_body<PathAttach>(body);
+  if (header.kind == PrivateDataKind::path_accept) return decode_body<PathAccept>(body);
+  return decode_body<PathReject>(body);
 }
 
 std::string_view to_string(PrivateDataKind kind) noexcept {

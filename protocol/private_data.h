@@ -135,7 +135,7 @@ using PrivateData = std::variant<PathAttach, PathAccept, PathReject>;
 inline constexpr std::size_t kMaxPrivateDataSize = kMaxPathAcceptSize;
 
 /// Writes a message, which must be consistent, and returns its length.
-std::size_t encode(const PrivateData& message, std::span<std::byte, kMaxPrivateDataSize> out) noexcept;
+std::size_t encode(const PrivateData& message, std::span<std::byte, kMaxPrivateDataSize> out);
 
 /// Fails with `malformed`, naming message and field, or with `version_mismatch`. Bytes after the message's
 /// own length are ignored.

@@ -8,8 +8,9 @@ namespace sluice::protocol {
 
 SequenceWindow::SequenceWindow(std::uint32_t size, std::uint32_t max_attempts)
     : entries_(size), next_waiter_(max_attempts, kNone), mask_(size - 1) {
-  check(std::has_single_bit(size) && size >= kMinWindowSize && size <= kMaxWindowSize,
-        "a window's size is a power of two within its limits");
+  check(std::has_single_bit(size), "a window's size is a power of two");
+  check(size >= kMinWindowSize, "a window has at least two entries");
+  check(size <= kMaxWindowSize, "a request can express the distance to low in any window");
   check(max_attempts < kNone, "an attempt's number is told from none");
 }
 
@@ -148,15 +149,15 @@ std::optional<AttemptId> SequenceWindow::next_waiter(AttemptId attempt) const no
 
 SequenceWindow::Entry& SequenceWindow::known(Seq seq, State state) noexcept {
   Entry& entry = at(seq.value());
-  check(entry.seq == seq.value() && entry.state == state,
-        "the entry is in the state that its user takes it for");
+  check(entry.seq == seq.value(), "the entry is that of the number it is taken for");
+  check(entry.state == state, "the entry is in the state that its user takes it for");
   return entry;
 }
 
 const SequenceWindow::Entry& SequenceWindow::known(Seq seq, State state) const noexcept {
   const Entry& entry = at(seq.value());
-  check(entry.seq == seq.value() && entry.state == state,
-        "the entry is in the state that its user takes it for");
+  check(entry.seq == seq.value(), "the entry is that of the number it is taken for");
+  check(entry.state == state, "the entry is in the state that its user takes it for");
   return entry;
 }
 

@@ -47,7 +47,9 @@ void ServerSession::on_request(const PathKey& path, std::span<const std::byte> c
 /// W1, second row, and the path tag.
 bool ServerSession::belongs_here(const PathKey& path, const IoRequest& request, Gvn fence,
                                  ServerActions& actions) {
-  if (request.gvn != config_.gvn || !active_) {
+  // A session that isn't active has no path on which a request could come: see stop.
+  check(active_, "W1: a request on an attached path finds its session active");
+  if (request.gvn != config_.gvn) {
     if (request.gvn < fence) {
       refuse(path, request, Refusal::stale_version, StatusCode::stale_version, actions);
     } else {
@@ -127,9 +129,8 @@ void ServerSession::start(AttemptId id, Role role, ServerActions& actions) {
   Attempt& attempt = at(id, "an attempt that starts has a place");
   attempt.role = role;
   ++in_flight_;  // W7: counted before the session's state is looked at again
-  // P4: the first flush after a session that left unflushed writes tells of the loss. Readers lost nothing,
-  // and mustn't take the news from the writer that comes after them.
-  if (fail_next_flush_ && attempt.request.op == IoOp::flush && config_.mode == AccessMode::read_write) {
+  // P4: the first flush after a session that left unflushed writes tells of the loss.
+  if (fail_next_flush_ && attempt.request.op == IoOp::flush) {
     fail_next_flush_ = false;
     attempt.submitted = true;
     return on_io_done(id, {StatusCode::io_error, 0}, actions);
@@ -139,8 +140,8 @@ void ServerSession::start(AttemptId id, Role role, ServerActions& actions) {
 
 bool ServerSession::may_submit(AttemptId id, ServerActions& actions) {
   Attempt& attempt = at(id, "an attempt that is submitted has a place");
-  check((attempt.role == Role::executor || attempt.role == Role::rerun) && !attempt.submitted,
-        "what is submitted was to be executed, and once");
+  check(attempt.role != Role::waiter, "what is submitted was to be executed");
+  check(!attempt.submitted, "what is submitted wasn't before");
   // W7: a fence that began after the admission counts this attempt as in flight, and waits for this answer.
   if (active_) {
     attempt.submitted = true;
@@ -157,7 +158,8 @@ bool ServerSession::may_submit(AttemptId id, ServerActions& actions) {
 
 void ServerSession::on_bad_payload(AttemptId id, ServerActions& actions) {
   const Attempt& attempt = at(id, "an attempt with a payload has a place");
-  check(attempt.role == Role::executor && !attempt.submitted, "a payload is checked before it is submitted");
+  check(attempt.role == Role::executor, "only what executes has a payload to check");
+  check(!attempt.submitted, "a payload is checked before it is submitted");
   count(attempt.path, Refusal::bad_checksum);
   const std::optional<AttemptId> next = window_.withdraw(attempt.request.seq);
   --in_flight_;
@@ -247,7 +249,8 @@ void ServerSession::drop_waiters_of(PathId path, ServerActions& actions) {
 }
 
 void ServerSession::on_path_attach(Token token, const PathAttach& attach, Gvn fence, ServerActions& actions) {
-  check(active_ && attach.gvn == config_.gvn, "an attach is given to the active session that it names");
+  check(active_, "an attach is given to an active session");
+  check(attach.gvn == config_.gvn, "an attach is given to the session that it names");
   if (const auto replaced = paths_.attach(token, attach, fence, actions)) drop_waiters_of(*replaced, actions);
 }
 
@@ -265,7 +268,7 @@ void ServerSession::stop(Gvn fence, ServerActions& actions) {
   if (!active_) return;
   active_ = false;
   paths_.kill_all(fence, actions);
-  for (std::uint8_t i = 0; i < config_.max_paths; ++i)
+  for (std::uint8_t i = 0; i < kMaxPaths; ++i)
     drop_waiters_of(PathId(i), actions);
 }
 
@@ -280,8 +283,8 @@ bool ServerSession::leaves_unflushed_writes() const noexcept {
 }
 
 const IoRequest& ServerSession::request(AttemptId attempt) const noexcept {
-  check(attempt.value() < attempts_.size() && attempts_[attempt.value()].role != Role::none,
-        "a request is asked for while its attempt lives");
+  check(attempt.value() < attempts_.size(), "an attempt lies within its session's table");
+  check(attempts_[attempt.value()].role != Role::none, "a request is asked for while its attempt lives");
   return attempts_[attempt.value()].request;
 }
 
@@ -303,7 +306,8 @@ void ServerSession::free(AttemptId id, ServerActions& actions) {
 }
 
 ServerSession::Attempt& ServerSession::at(AttemptId attempt, const char* rule) noexcept {
-  check(attempt.value() < attempts_.size() && attempts_[attempt.value()].role != Role::none, rule);
+  check(attempt.value() < attempts_.size(), "an attempt lies within its session's table");
+  check(attempts_[attempt.value()].role != Role::none, rule);
   return attempts_[attempt.value()];
 }
 

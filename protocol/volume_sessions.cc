@@ -26,26 +26,26 @@ void VolumeSessions::on_session_open(Token token, const SessionOpen& open, Cooki
                                      ServerActions& actions) {
   check(open.volume == config_.volume, "a session open is given to the volume that it names");
   if (!backend_is_locked_) {  // F2
-    return answer_session(token, open, StatusCode::unavailable, nullptr, actions);
+    return refuse(token, open.gvn, StatusCode::unavailable, actions);
   }
   // Its acknowledgement was lost and is asked for again: by this very opening, not by another of its client.
   if (const ServerSession* same = find(open.gvn); same != nullptr && same->is_active() &&
                                                   same->config().client == open.client &&
                                                   same->config().nonce == open.nonce) {
-    return answer_session(token, open, StatusCode::ok, same, actions);
+    return acknowledge(token, *same, actions);
   }
   // Never accepted twice, and nothing older: delayed opens, opens from before a restart, other openings.
   if (is_fenced(open.gvn)) {
-    return answer_session(token, open, StatusCode::stale_version, nullptr, actions);
+    return refuse(token, open.gvn, StatusCode::stale_version, actions);
   }
   if (const std::size_t index = find_candidate(open); index != kNotFound) {
     Candidate& candidate = candidates_[index];
-    if (candidate.token) answer_session(*candidate.token, open, StatusCode::unavailable, nullptr, actions);
+    if (candidate.token) refuse(*candidate.token, open.gvn, StatusCode::unavailable, actions);
     candidate.token = token;
     candidate.deadline = now + config_.open_timeout;
     return;
   }
-  if (candidates_.full()) return answer_session(token, open, StatusCode::unavailable, nullptr, actions);
+  if (candidates_.full()) return refuse(token, open.gvn, StatusCode::unavailable, actions);
 
   // P3, first: the master says whether this is the volume's session.
   Candidate candidate;
@@ -164,9 +164,9 @@ void VolumeSessions::reap(ServerActions& actions) {
 
 void VolumeSessions::on_fence_durable(Gvn fence, StatusCode durable, ServerActions& actions) {
   const std::size_t index = best_verified();
-  check(index != kNotFound && candidates_[index].phase == Candidate::Phase::persisting &&
-            candidates_[index].open.gvn == fence,
-        "a fence is made durable because that was asked for, and once");
+  check(index != kNotFound, "a fence is made durable for somebody");
+  check(candidates_[index].phase == Candidate::Phase::persisting, "a fence is made durable once asked for");
+  check(candidates_[index].open.gvn == fence, "the fence that is durable is the one that was asked for");
   const Candidate candidate = candidates_[index];
   remove_candidate(index);
   if (durable != StatusCode::ok) {
@@ -205,12 +205,13 @@ void VolumeSessions::establish(const Candidate& candidate, ServerActions& action
   session.window_size = config_.window_size;
   session.max_paths = config_.max_paths;
   session.path_depth = config_.path_depth;
+  // P4: readers lost nothing, and mustn't take the news from the writer that comes after them.
   if (verified.mode == AccessMode::read_write) {
     session.fail_next_flush = unflushed_writes_may_be_lost_;
     unflushed_writes_may_be_lost_ = false;  // the session has it now, and leaves it if it never flushes
   }
   place->session = std::make_unique<ServerSession>(session);
-  answer_open(candidate, StatusCode::ok, actions);
+  if (candidate.token) acknowledge(*candidate.token, *place->session, actions);
 }
 
 /// Whether a session of `gvn` must never be accepted any more. A version whose fence may or may not have
@@ -384,32 +385,38 @@ void VolumeSessions::remove_candidate(std::size_t index) noexcept {
   candidates_.pop_back();
 }
 
+/// Tells a candidate how it ended, unless it has been told that this takes too long.
 void VolumeSessions::answer_open(const Candidate& candidate, StatusCode status,
                                  ServerActions& actions) const {
   if (!candidate.token) return;
   if (candidate.kind == Candidate::Kind::quiesce) {
     return answer_quiesce(*candidate.token, status, actions);
   }
-  answer_session(*candidate.token, candidate.open, status, session(candidate.open.gvn), actions);
+  refuse(*candidate.token, candidate.open.gvn, status, actions);
 }
 
-void VolumeSessions::answer_session(Token token, const SessionOpen& open, StatusCode status,
-                                    const ServerSession* session, ServerActions& actions) const {
+void VolumeSessions::acknowledge(Token token, const ServerSession& session, ServerActions& actions) const {
+  SessionAnswer answer = make_answer(session.config().gvn, StatusCode::ok);
+  answer.cookie = session.config().cookie;
+  answer.window = session.config().window_size;
+  answer.max_paths = session.config().max_paths;
+  actions.push_back(AnswerSession{token, answer});
+}
+
+void VolumeSessions::refuse(Token token, Gvn gvn, StatusCode status, ServerActions& actions) const {
+  actions.push_back(AnswerSession{token, make_answer(gvn, status)});
+}
+
+SessionAnswer VolumeSessions::make_answer(Gvn gvn, StatusCode status) const noexcept {
   SessionAnswer answer;
   answer.status = status;
   answer.volume = config_.volume;
-  answer.gvn = open.gvn;
+  answer.gvn = gvn;
   answer.fence = fence_.value();
   answer.manager_version = manager_version_;
   answer.node = config_.node;
   answer.boot = config_.boot;
-  if (status == StatusCode::ok) {
-    check(session != nullptr, "P3: only a session that exists is acknowledged");
-    answer.cookie = session->config().cookie;
-    answer.window = session->config().window_size;
-    answer.max_paths = session->config().max_paths;
-  }
-  actions.push_back(AnswerSession{token, answer});
+  return answer;
 }
 
 void VolumeSessions::answer_quiesce(Token token, StatusCode status, ServerActions& actions) const {

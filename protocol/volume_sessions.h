@@ -115,8 +115,9 @@ class VolumeSessions {
   };
 
   void answer_open(const Candidate& candidate, StatusCode status, ServerActions& actions) const;
-  void answer_session(Token token, const SessionOpen& open, StatusCode status, const ServerSession* session,
-                      ServerActions& actions) const;
+  void acknowledge(Token token, const ServerSession& session, ServerActions& actions) const;
+  void refuse(Token token, Gvn gvn, StatusCode status, ServerActions& actions) const;
+  [[nodiscard]] SessionAnswer make_answer(Gvn gvn, StatusCode status) const noexcept;
   void answer_quiesce(Token token, StatusCode status, ServerActions& actions) const;
   void answer_close(Token token, Gvn gvn, StatusCode status, ServerActions& actions) const;
 

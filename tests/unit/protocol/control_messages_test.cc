@@ -71,6 +71,13 @@ TEST_CASE("a control message with any one bit changed is refused", "[wire]") {
   }
 }
 
+TEST_CASE("a control message longer than any may be is refused before it is looked at", "[wire]") {
+  auto bytes = bytes_of({RequestId(1), Keepalive{}});
+  bytes.resize(kMaxControlSize + 1);
+  reseal(bytes);
+  CHECK(decode_control(bytes).error().describe() == "malformed: control header has a bad length");
+}
+
 TEST_CASE("a refusal names message and field, and another version both versions", "[wire]") {
   auto bytes = bytes_of({RequestId(1), sample_messages().front()});
   bytes[24] = std::byte{9};  // the first field of open_request: kind
@@ -132,11 +139,15 @@ TEST_CASE("fields that don't go together are inconsistent", "[wire]") {
     return !message.is_consistent();
   };
   const auto open = std::get<OpenRequest>(messages[0]);
+  OpenRequest reopen = open;
+  reopen.kind = OpenKind::reopen;
+  reopen.previous_gvn = Gvn(4);
   CHECK(inconsistent(open, [](auto& m) { m.name = {}; }));
   CHECK(inconsistent(open, [](auto& m) { m.volume = VolumeId(1); }));
   CHECK(inconsistent(open, [](auto& m) { m.client = {}; }));
   CHECK(inconsistent(open, [](auto& m) { m.nonce = Nonce(0); }));
   CHECK(inconsistent(open, [](auto& m) { m.kind = OpenKind::reopen; }));
+  CHECK(inconsistent(OpenRequest(reopen), [](auto& m) { m.previous_gvn = Gvn(0); }));
   OpenRequest locate;
   locate.kind = OpenKind::locate;
   locate.volume = VolumeId(4);
@@ -206,9 +217,68 @@ TEST_CASE("fields that don't go together are inconsistent", "[wire]") {
   CHECK(inconsistent(std::get<Hello>(messages[8]), [](auto& m) { m.node = NodeId(0); }));
   CHECK(inconsistent(std::get<Hello>(messages[8]), [](auto& m) { m.boot = BootId(0); }));
   CHECK(inconsistent(std::get<HelloAnswer>(messages[9]), [](auto& m) { m.manager_version = {}; }));
+  CHECK(HelloAnswer{StatusCode::not_master, {}}.is_consistent());
   CHECK(inconsistent(std::get<CloseRequest>(messages[10]), [](auto& m) { m.client = {}; }));
   CHECK(inconsistent(std::get<CloseAnswer>(messages[11]), [](auto& m) { m.volume = VolumeId(0); }));
   CHECK(inconsistent(std::get<CloseAnswer>(messages[11]), [](auto& m) { m.gvn = Gvn(0); }));
+}
+
+/// Changes one field of a message, counted in wire order.
+class OneField {
+ public:
+  explicit OneField(std::size_t which) : which_(which) {}
+
+  template <wire::NumberField T>
+  void operator()(std::string_view /*name*/, T& value, std::string_view /*meaning*/) {
+    if (is_it()) ++value;
+  }
+  template <wire::BoolField T>
+  void operator()(std::string_view /*name*/, T& value, std::string_view /*meaning*/) {
+    if (is_it()) value = !value;
+  }
+  template <wire::QuantityField T>
+  void operator()(std::string_view /*name*/, T& value, std::string_view /*meaning*/) {
+    if (is_it()) value = T(static_cast<typename T::rep>(value.value() + 1));
+  }
+  template <wire::EnumField T>
+  void operator()(std::string_view /*name*/, T& value, std::string_view /*meaning*/) {
+    if (is_it()) value = static_cast<T>(static_cast<std::underlying_type_t<T>>(value) + 1);
+  }
+  template <wire::NameField T>
+  void operator()(std::string_view /*name*/, T& value, std::string_view /*meaning*/) {
+    if (is_it()) value = *T::from("another");
+  }
+  template <wire::VectorField T>
+  void operator()(std::string_view /*name*/, T& vector, std::string_view /*meaning*/) {
+    if (is_it()) vector.push_back({});
+  }
+  void reserved(std::size_t /*count*/) {}
+
+  [[nodiscard]] bool found() const { return count_ > which_; }
+
+ private:
+  bool is_it() { return count_++ == which_; }
+
+  std::size_t which_;
+  std::size_t count_ = 0;
+};
+
+TEST_CASE("messages that differ in any one field are different", "[wire]") {
+  for (const ControlMessage& sample : sample_messages()) {
+    std::visit(
+        [](const auto& message) {
+          for (std::size_t which = 0;; ++which) {
+            auto changed = message;
+            OneField change(which);
+            std::remove_cvref_t<decltype(message)>::fields(changed, change);
+            if (!change.found()) break;
+            CHECK_FALSE(changed == message);
+          }
+        },
+        sample);
+  }
+  CHECK_FALSE(FenceReport{VolumeId(1), Gvn(1)} == FenceReport{VolumeId(2), Gvn(1)});
+  CHECK_FALSE(FenceReport{VolumeId(1), Gvn(1)} == FenceReport{VolumeId(1), Gvn(2)});
 }
 
 TEST_CASE("control messages print all their fields", "[wire]") {

@@ -223,6 +223,40 @@ TEST_CASE("a response whose fields don't go together is refused with a good CRC"
   CHECK(refused(6, std::uint16_t{1}));
   CHECK(refused(16, std::uint64_t{0}));
   CHECK(refused(24, std::uint32_t{1}));  // a write has no data
+  std::array<std::byte, kIoResponseSize> failed_read{};
+  encode(IoResponse{IoOp::read, false, StatusCode::io_error, Gvn(7), Seq(9), 0}, failed_read);
+  put(failed_read, 24, std::uint32_t{1});
+  reseal(failed_read);
+  CHECK(!decode_response(failed_read));
+}
+
+TEST_CASE("frames that differ in any one field are different", "[wire]") {
+  const IoRequest request = slot_write();
+  const auto differs = [&](auto&& change) {
+    IoRequest other = request;
+    change(other);
+    return !(other == request);
+  };
+  CHECK(differs([](auto& r) { r.op = IoOp::read; }));
+  CHECK(differs([](auto& r) { r.fua = !r.fua; }));
+  CHECK(differs([](auto& r) { r.placement = DataPlacement::none; }));
+  CHECK(differs([](auto& r) { r.slot = SlotIndex(1); }));
+  CHECK(differs([](auto& r) { r.gvn = Gvn(1); }));
+  CHECK(differs([](auto& r) { r.seq = Seq(1); }));
+  CHECK(differs([](auto& r) { r.low = Seq(1); }));
+  CHECK(differs([](auto& r) { r.offset = ByteCount(1); }));
+  CHECK(differs([](auto& r) { r.length = 1; }));
+  CHECK(differs([](auto& r) { r.data_crc = 1; }));
+  CHECK(differs([](auto& r) { r.target.key = 1; }));
+  CHECK(differs([](auto& r) { r.target.address = 1; }));
+  CHECK(differs([](auto& r) { r.path_tag = PathTag(1); }));
+  const IoResponse response{IoOp::read, false, StatusCode::ok, Gvn(7), Seq(9), 5};
+  CHECK_FALSE(response == IoResponse{IoOp::write, false, StatusCode::ok, Gvn(7), Seq(9), 5});
+  CHECK_FALSE(response == IoResponse{IoOp::read, true, StatusCode::ok, Gvn(7), Seq(9), 5});
+  CHECK_FALSE(response == IoResponse{IoOp::read, false, StatusCode::busy, Gvn(7), Seq(9), 5});
+  CHECK_FALSE(response == IoResponse{IoOp::read, false, StatusCode::ok, Gvn(8), Seq(9), 5});
+  CHECK_FALSE(response == IoResponse{IoOp::read, false, StatusCode::ok, Gvn(7), Seq(8), 5});
+  CHECK_FALSE(response == IoResponse{IoOp::read, false, StatusCode::ok, Gvn(7), Seq(9), 6});
 }
 
 TEST_CASE("R1: the path tag depends on everything that names a path", "[wire]") {
@@ -254,6 +288,8 @@ TEST_CASE("frames print what matters, and no keys", "[wire]") {
         "read_answer{gvn=0.7 seq=9 status=ok data_crc=5}");
   CHECK(to_string(IoResponse{IoOp::discard, true, StatusCode::expired, Gvn(7), Seq(9), 0}) ==
         "discard_answer{gvn=0.7 seq=9 status=expired repeated=yes}");
+  CHECK(to_string(IoResponse{IoOp::read, false, StatusCode::io_error, Gvn(7), Seq(9), 0}) ==
+        "read_answer{gvn=0.7 seq=9 status=io_error}");
   CHECK(to_string(IoOp::write_zeroes) == "write_zeroes");
   CHECK(to_string(static_cast<IoOp>(0)) == "unknown_op");
   CHECK(to_string(DataPlacement::none) == "none");

@@ -120,12 +120,41 @@ TEST_CASE("private data whose fields don't go together is inconsistent", "[wire]
   CHECK(inconsistent(reject(), [](auto& m) { m.status = StatusCode::ok; }));
 }
 
+TEST_CASE("private data that differs in any one field is different", "[wire]") {
+  const auto differs = [](const auto& message, auto&& change) {
+    auto other = message;
+    change(other);
+    return !(other == message);
+  };
+  CHECK(differs(attach(), [](auto& m) { m.path = PathId(0); }));
+  CHECK(differs(attach(), [](auto& m) { m.depth = 1; }));
+  CHECK(differs(attach(), [](auto& m) { m.epoch = PathEpoch(1); }));
+  CHECK(differs(attach(), [](auto& m) { m.gvn = Gvn(1); }));
+  CHECK(differs(attach(), [](auto& m) { m.volume = VolumeId(1); }));
+  CHECK(differs(attach(), [](auto& m) { m.cookie = Cookie(1); }));
+  CHECK(differs(accept(), [](auto& m) { m.path = PathId(0); }));
+  CHECK(differs(accept(), [](auto& m) { m.depth = 1; }));
+  CHECK(differs(accept(), [](auto& m) { m.epoch = PathEpoch(1); }));
+  CHECK(differs(accept(), [](auto& m) { m.gvn = Gvn(1); }));
+  CHECK(differs(accept(), [](auto& m) { m.in_capsule_limit = 1; }));
+  CHECK(differs(accept(), [](auto& m) { m.region_key = 1; }));
+  CHECK(differs(accept(), [](auto& m) { m.region_base = 1; }));
+  CHECK(differs(accept(), [](auto& m) { m.slots[1].count = 1; }));
+  CHECK(differs(accept(), [](auto& m) { m.slots[1].slot_size = 1; }));
+  CHECK(differs(reject(), [](auto& m) { m.path = PathId(0); }));
+  CHECK(differs(reject(), [](auto& m) { m.status = StatusCode::no_session; }));
+  CHECK(differs(reject(), [](auto& m) { m.epoch = PathEpoch(1); }));
+  CHECK(differs(reject(), [](auto& m) { m.fence = Gvn(1); }));
+  CHECK_FALSE(SlotPlace{0, 1} == SlotPlace{1, 1});
+  CHECK_FALSE(SlotPlace{0, 1} == SlotPlace{0, 2});
+}
+
 TEST_CASE("R1: slots lie one after the other, in the order of their classes", "[wire]") {
   const auto slots = accept().slots;
   CHECK(find_slot(slots, SlotIndex(0)) == SlotPlace{0, 65536});
-  CHECK(find_slot(slots, SlotIndex(63)) == SlotPlace{63 * 65536, 65536});
-  CHECK(find_slot(slots, SlotIndex(64)) == SlotPlace{64 * 65536, 1U << 20U});
-  CHECK(find_slot(slots, SlotIndex(71)) == SlotPlace{64 * 65536 + 7 * (1U << 20U), 1U << 20U});
+  CHECK(find_slot(slots, SlotIndex(63)) == SlotPlace{63ULL * 65536, 65536});
+  CHECK(find_slot(slots, SlotIndex(64)) == SlotPlace{64ULL * 65536, 1U << 20U});
+  CHECK(find_slot(slots, SlotIndex(71)) == SlotPlace{64ULL * 65536 + 7ULL * (1U << 20U), 1U << 20U});
   CHECK(!find_slot(slots, SlotIndex(72)));
   CHECK(!find_slot(slots, kNoSlot));
   CHECK(!find_slot({}, SlotIndex(0)));

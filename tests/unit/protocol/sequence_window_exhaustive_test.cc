@@ -217,7 +217,7 @@ class LawfulWorld {
 class LawlessWorld {
  public:
   LawlessWorld(std::uint32_t size, std::uint64_t highest_seq, unsigned depth)
-      : windows_(size), size_(size), highest_seq_(highest_seq), depth_(depth) {}
+      : windows_(size), highest_seq_(highest_seq), depth_(depth) {}
 
   void explore(Covered& covered) const {
     if (!covered.states.insert(windows_.key() + static_cast<char>(depth_)).second || depth_ == 0) return;
@@ -250,7 +250,6 @@ class LawlessWorld {
   }
 
   Pair windows_;
-  std::uint32_t size_;
   std::uint64_t highest_seq_;
   unsigned depth_;
 };

@@ -120,7 +120,7 @@ TEST_CASE("attack 15: admission passes its check as the fence starts", "[attack]
   node.session_open(gvn_of(2), 2, 2);
   const RequestId id = node.one<AskMaster>().id;
   node.give(path, write_request(path, 1, 1));
-  const Execute execute = node.one<Execute>();  // admitted, and on its way to the backend
+  const auto execute = node.one<Execute>();  // admitted, and on its way to the backend
   node.verify(id, node.good_answer(gvn_of(2)));
   node.queue_pair_destroyed(path);
   CHECK(node.none<PersistFence>());  // the fence sees it as in flight

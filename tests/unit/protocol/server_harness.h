@@ -182,7 +182,7 @@ class ServerHarness {
   }
   /// To be called after a request that is executed; returns its attempt, submitted.
   AttemptId submitted() {
-    const Execute execute = one<Execute>();
+    const auto execute = one<Execute>();
     actions.clear();
     REQUIRE(volume.may_submit(execute.path.gvn, execute.attempt, actions));
     return execute.attempt;

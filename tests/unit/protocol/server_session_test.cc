@@ -14,7 +14,6 @@ namespace {
 using test::gvn_of;
 using test::kBlock;
 using test::kBlocks;
-using test::kVolume;
 using test::ServerHarness;
 
 const Gvn kGvn = gvn_of(1);
@@ -37,12 +36,12 @@ struct OneSession : ServerHarness {
 TEST_CASE("a write is executed once and answered on the path that it came on", "[server]") {
   OneSession node;
   node.write(node.p0, 1, 1, 3);
-  const Execute execute = node.one<Execute>();
-  CHECK(node.session().request(execute.attempt).offset == ByteCount(3 * kBlock));
+  const auto execute = node.one<Execute>();
+  CHECK(node.session().request(execute.attempt).offset == ByteCount(3ULL * kBlock));
   CHECK(node.session().in_flight() == 1);
   const AttemptId attempt = node.submitted();
   node.done(kGvn, attempt);
-  const Respond respond = node.one<Respond>();
+  const auto respond = node.one<Respond>();
   CHECK(respond.path == node.p0);
   CHECK(respond.response == IoResponse{IoOp::write, false, StatusCode::ok, kGvn, Seq(1), 0});
   CHECK(node.session().in_flight() == 0);
@@ -225,7 +224,7 @@ TEST_CASE("W6: a repeat of a read is run again, for its own target", "[server]")
 TEST_CASE("W7: the session is looked at again before the backend gets the operation", "[server]") {
   OneSession node;
   node.write(node.p0, 1, 1);
-  const Execute execute = node.one<Execute>();
+  const auto execute = node.one<Execute>();
   node.close(kGvn);
   CHECK(node.session().in_flight() == 1);
   node.actions.clear();
@@ -234,10 +233,44 @@ TEST_CASE("W7: the session is looked at again before the backend gets the operat
   CHECK(node.session().in_flight() == 0);
 }
 
+TEST_CASE("W7: a read to be run again for a retry isn't, once the session has ended", "[server]") {
+  OneSession node;
+  const IoRequest read = ServerHarness::request(node.p0, IoOp::read, 1, 1);
+  node.perform(node.p0, read);
+  node.give(node.p0, read);
+  const auto again = node.one<Execute>();
+  node.close(kGvn);
+  node.actions.clear();
+  CHECK(!node.volume.may_submit(kGvn, again.attempt, node.actions));
+  CHECK(node.session().in_flight() == 0);
+}
+
+TEST_CASE("a bad payload is found as the session ends: it ends all the same", "[server]") {
+  OneSession node;
+  node.write(node.p0, 1, 1);
+  const auto execute = node.one<Execute>();
+  node.close(kGvn);
+  node.queue_pair_destroyed(node.p0);
+  node.queue_pair_destroyed(node.p1);
+  // Until then it isn't acknowledged again, nor opened anew under this version.
+  node.session_open(kGvn);
+  CHECK(node.one<AnswerSession>().answer.status == StatusCode::stale_version);
+  node.actions.clear();
+  node.volume.on_bad_payload(kGvn, execute.attempt, node.actions);
+  CHECK(node.none<Respond>());
+  CHECK(node.one<AnswerClose>().answer.status == StatusCode::ok);
+}
+
+TEST_CASE("a path that there can't be has no requests", "[server]") {
+  OneSession node;
+  node.write({kGvn, PathId(kMaxPaths), PathEpoch(1)}, 1, 1);
+  CHECK(node.actions.empty());
+}
+
 TEST_CASE("a payload that doesn't match is answered bad_checksum and leaves the number free", "[server]") {
   OneSession node;
   node.write(node.p0, 1, 1);
-  const Execute execute = node.one<Execute>();
+  const auto execute = node.one<Execute>();
   node.write(node.p1, 1, 1);
   node.actions.clear();
   node.volume.on_bad_payload(kGvn, execute.attempt, node.actions);

@@ -47,7 +47,7 @@ class ServerWorld {
     bool submitted = false;
   };
 
-  static constexpr std::uint64_t kSize = 64 * 4096;
+  static constexpr std::uint64_t kSize = 64ULL * 4096;
   static constexpr VolumeId kVolume{3};
 
   static VolumeSessionsConfig config() {

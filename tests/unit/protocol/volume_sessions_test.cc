@@ -31,7 +31,7 @@ TEST_CASE("a session open is verified, made durable, and only then acknowledged"
   ServerHarness node;
   node.session_open(gvn_of(1));
   CHECK(node.actions.size() == 1);
-  const AskMaster ask = node.one<AskMaster>();
+  const auto ask = node.one<AskMaster>();
   CHECK(ask.request ==
         VerifyRequest{kVolume, gvn_of(1), *ClientId::from("client-a"), Nonce(1), NodeId(5), BootId(6)});
   node.verify(ask.id, node.good_answer(gvn_of(1)));
@@ -265,6 +265,10 @@ TEST_CASE("C2: a close is confirmed when nothing of the session can have an effe
   BusyWriter node;
   node.close(node.gvn, 50, 9);
   CHECK(node.one<AnswerClose>().answer.status == StatusCode::no_session);  // another opening's
+  node.actions.clear();
+  node.volume.on_close(Token(50), {kVolume, node.gvn, *ClientId::from("client-b"), Nonce(1)}, node.now,
+                       node.actions);
+  CHECK(node.one<AnswerClose>().answer.status == StatusCode::no_session);  // another client's
   node.close(node.gvn, 51);
   CHECK(node.all<DestroyQueuePair>().size() == 2);
   CHECK(node.none<AnswerClose>());
