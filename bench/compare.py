@@ -148,9 +148,10 @@ def protocol(build):
                                  "--benchmark_report_aggregates_only=true"], check=True, capture_output=True,
                                 text=True).stdout
         for entry in json.loads(output)["benchmarks"]:
-            bound = next((ns for name, ns in bounds.items() if entry["name"].startswith(name)), None)
+            name = entry["run_name"].split("/")[0]
+            bound = bounds.get(name)
             if entry.get("aggregate_name") == "median" and bound is not None:
-                rows.append(row(entry["run_name"], "ns", [entry["cpu_time"]], [], at_most=bound))
+                rows.append(row(name, "ns", [entry["cpu_time"]], [], at_most=bound))
     return rows
 
 

@@ -78,7 +78,7 @@ Result<Options> interpret(const po::variables_map& values) {
   options.transport.device = text("device");
   options.transport.local_host = text("local");
   if (options.is_server && options.transport.local_host.empty()) options.transport.local_host = address->host;
-  options.transport.polling.mode = transport::PollingMode::adaptive;
+  options.transport.polling.mode = transport::PollingMode::busy;  // as perftest and fi_pingpong do
   options.transport.connect_timeout =
       std::chrono::milliseconds(values["connect-timeout-ms"].as<std::int64_t>());
   const auto test = parse_perf_test(text("test"));
