@@ -31,7 +31,7 @@ bool OverlapIndex::add(Id id, ByteRange range, Access access) {
   node.arrival = next_arrival_++;
   node.present = true;
   const bool starts = wait_or_start(id);
-  root_ = insert(root_, id);
+  insert(id);
   return starts;
 }
 
@@ -101,23 +101,20 @@ bool OverlapIndex::key_below(Id a, Id b) const noexcept {
   return x.range.begin != y.range.begin ? x.range.begin < y.range.begin : x.arrival < y.arrival;
 }
 
-OverlapIndex::Id OverlapIndex::insert(Id root, Id id) {
-  ++visited_;
-  if (root == kNone || nodes_[id].priority > nodes_[root].priority) {
-    const Halves halves = split(root, id);
-    nodes_[id].left = halves.below;
-    nodes_[id].right = halves.above;
-    update(id);
-    return id;
+void OverlapIndex::insert(Id id) {
+  Node& arrived = nodes_[id];
+  Id* link = &root_;
+  while (*link != kNone && nodes_[*link].priority >= arrived.priority) {
+    ++visited_;
+    Node& node = nodes_[*link];
+    widen(node, arrived);
+    link = key_below(id, *link) ? &node.left : &node.right;
   }
-  Node& node = nodes_[root];
-  if (key_below(id, root)) {
-    node.left = insert(node.left, id);
-  } else {
-    node.right = insert(node.right, id);
-  }
-  update(root);
-  return root;
+  const Halves halves = split(*link, id);
+  arrived.left = halves.below;
+  arrived.right = halves.above;
+  update(id);
+  *link = id;
 }
 
 OverlapIndex::Id OverlapIndex::erase(Id root, Id id) {
@@ -164,6 +161,15 @@ OverlapIndex::Id OverlapIndex::merge(Id below, Id above) {
   nodes_[above].left = merge(below, nodes_[above].left);
   update(above);
   return above;
+}
+
+/// What an arrival below changes: cheaper than update(), which looks at both children.
+void OverlapIndex::widen(Node& node, const Node& arrived) noexcept {
+  node.all.max_end = std::max(node.all.max_end, arrived.range.end);
+  node.all.min_arrival = std::min(node.all.min_arrival, arrived.arrival);
+  if (arrived.access != Access::exclusive) return;
+  node.exclusive.max_end = std::max(node.exclusive.max_end, arrived.range.end);
+  node.exclusive.min_arrival = std::min(node.exclusive.min_arrival, arrived.arrival);
 }
 
 void OverlapIndex::update(Id id) noexcept {

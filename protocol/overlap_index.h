@@ -99,10 +99,11 @@ class OverlapIndex {
   [[nodiscard]] static bool conflicts(const Node& earlier, const Node& waiter) noexcept;
 
   [[nodiscard]] bool key_below(Id a, Id b) const noexcept;
-  [[nodiscard]] Id insert(Id root, Id id);
+  void insert(Id id);
   [[nodiscard]] Id erase(Id root, Id id);
   [[nodiscard]] Halves split(Id root, Id key);
   [[nodiscard]] Id merge(Id below, Id above);
+  static void widen(Node& node, const Node& arrived) noexcept;
   void update(Id id) noexcept;
 
   std::vector<Node> nodes_;
