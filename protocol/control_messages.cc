@@ -99,7 +99,7 @@ bool QuiesceAnswer::is_consistent() const noexcept {
 }
 
 bool Hello::is_consistent() const noexcept {
-  return node != NodeId(0) && boot != BootId(0);
+  return node != NodeId(0) && boot != BootId(0) && reactors >= 1 && reactors <= kMaxReactors;
 }
 
 bool HelloAnswer::is_consistent() const noexcept {
@@ -162,38 +162,6 @@ bool is_control(std::span<const std::byte> bytes) noexcept {
   return magic == ControlHeader::kMagic;
 }
 
-std::string_view to_string(ControlType type) noexcept {
-  switch (type) {
-    case ControlType::open_request:
-      return "open_request";
-    case ControlType::open_answer:
-      return "open_answer";
-    case ControlType::session_open:
-      return "session_open";
-    case ControlType::session_answer:
-      return "session_answer";
-    case ControlType::verify_request:
-      return "verify_request";
-    case ControlType::verify_answer:
-      return "verify_answer";
-    case ControlType::quiesce_request:
-      return "quiesce_request";
-    case ControlType::quiesce_answer:
-      return "quiesce_answer";
-    case ControlType::hello:
-      return "hello";
-    case ControlType::hello_answer:
-      return "hello_answer";
-    case ControlType::close_request:
-      return "close_request";
-    case ControlType::close_answer:
-      return "close_answer";
-    case ControlType::keepalive:
-      return "keepalive";
-  }
-  return "unknown_control_message";
-}
-
 std::string_view to_string(OpenKind kind) noexcept {
   switch (kind) {
     case OpenKind::open:
@@ -204,26 +172,6 @@ std::string_view to_string(OpenKind kind) noexcept {
       return "reopen";
   }
   return "unknown_open_kind";
-}
-
-std::string_view to_string(AccessMode mode) noexcept {
-  switch (mode) {
-    case AccessMode::read_write:
-      return "read_write";
-    case AccessMode::read_only:
-      return "read_only";
-  }
-  return "unknown_access_mode";
-}
-
-std::string_view to_string(WritePolicy policy) noexcept {
-  switch (policy) {
-    case WritePolicy::write_through:
-      return "write_through";
-    case WritePolicy::write_back:
-      return "write_back";
-  }
-  return "unknown_write_policy";
 }
 
 std::string to_string(const ControlFrame& frame) {

@@ -7,8 +7,10 @@
 #include <string_view>
 #include <variant>
 
+#include "protocol/admin_messages.h"
 #include "protocol/base/status.h"
 #include "protocol/base/units.h"
+#include "protocol/control_types.h"
 #include "protocol/fixed_vector.h"
 #include "protocol/identifiers.h"
 #include "protocol/limits.h"
@@ -27,37 +29,10 @@
 /// Bodies are the structs below, field after field without padding.
 namespace sluice::protocol {
 
-enum class ControlType : std::uint16_t {
-  open_request = 1,
-  open_answer = 2,
-  session_open = 3,
-  session_answer = 4,
-  verify_request = 5,
-  verify_answer = 6,
-  quiesce_request = 7,
-  quiesce_answer = 8,
-  hello = 9,
-  hello_answer = 10,
-  close_request = 11,
-  close_answer = 12,
-  keepalive = 13,
-};
-
 enum class OpenKind : std::uint8_t {
   open = 1,    ///< a new opening
   locate = 2,  ///< no change: where the volume is, who holds it, and its node's state
   reopen = 3,  ///< after a loss: the same GVN if node and boot are still those named, else a new one (C4)
-};
-
-enum class AccessMode : std::uint8_t {
-  read_write = 1,
-  read_only = 2,  ///< several read-only sessions share an era, until a writer opens
-};
-
-/// When a write is answered (P4).
-enum class WritePolicy : std::uint8_t {
-  write_through = 1,  ///< after stable completion
-  write_back = 2,     ///< durable after flush or FUA
 };
 
 /// Client to master. Names the volume by `name`, or by `volume` once it is known (the name may since have
@@ -306,6 +281,7 @@ struct Hello {
   FixedVector<NodeAddress, kMaxPaths> addresses;
   std::uint32_t part = 0;
   bool last_part = true;
+  std::uint16_t reactors = 1;  ///< that share the volumes: see address_for()
   FixedVector<FenceReport, kMaxFencesPerHello> fences;
 
   template <typename Self, typename Visitor>
@@ -316,6 +292,8 @@ struct Hello {
     visit("addresses", self.addresses, "where clients reach the node, one a path");
     visit("part", self.part, "from 0, for a node with many volumes");
     visit("last_part", self.last_part, "1: no more parts");
+    visit("reactors", self.reactors,
+          "threads: a volume is served at each address's port + volume % reactors");
     visit("fences", self.fences, "of the node's volumes");
   }
   [[nodiscard]] bool is_consistent() const noexcept;
@@ -395,7 +373,10 @@ struct Keepalive {
 
 using ControlMessage =
     std::variant<OpenRequest, OpenAnswer, SessionOpen, SessionAnswer, VerifyRequest, VerifyAnswer,
-                 QuiesceRequest, QuiesceAnswer, Hello, HelloAnswer, CloseRequest, CloseAnswer, Keepalive>;
+                 QuiesceRequest, QuiesceAnswer, Hello, HelloAnswer, CloseRequest, CloseAnswer, Keepalive,
+                 VolumeCommand, NodeCommand, CommandAnswer, ListVolumes, VolumeList, ListNodes, NodeList,
+                 VolumeStatusRequest, VolumeStatus, Heartbeat, HeartbeatAnswer, VolumeOrder,
+                 VolumeOrderAnswer, CopyRead, CopyReadAnswer>;
 
 /// A control message with the id that ties an answer to its request.
 struct ControlFrame {
@@ -415,22 +396,10 @@ std::size_t encode(const ControlFrame& frame, std::span<std::byte, kMaxControlSi
 /// Whether a received message starts as a control message does.
 [[nodiscard]] bool is_control(std::span<const std::byte> bytes) noexcept;
 
-[[nodiscard]] constexpr bool is_valid(ControlType type) noexcept {
-  return type >= ControlType::open_request && type <= ControlType::keepalive;
-}
 [[nodiscard]] constexpr bool is_valid(OpenKind kind) noexcept {
   return kind >= OpenKind::open && kind <= OpenKind::reopen;
 }
-[[nodiscard]] constexpr bool is_valid(AccessMode mode) noexcept {
-  return mode == AccessMode::read_write || mode == AccessMode::read_only;
-}
-[[nodiscard]] constexpr bool is_valid(WritePolicy policy) noexcept {
-  return policy == WritePolicy::write_through || policy == WritePolicy::write_back;
-}
-[[nodiscard]] std::string_view to_string(ControlType type) noexcept;
 [[nodiscard]] std::string_view to_string(OpenKind kind) noexcept;
-[[nodiscard]] std::string_view to_string(AccessMode mode) noexcept;
-[[nodiscard]] std::string_view to_string(WritePolicy policy) noexcept;
 /// "open_request#7{kind=open mode=read_write ...}"
 [[nodiscard]] std::string to_string(const ControlFrame& frame);
 
@@ -479,11 +448,26 @@ static_assert(max_size<VerifyRequest>() == 2 * 8 + 64 + 3 * 8);
 static_assert(max_size<VerifyAnswer>() == 2 + 2 * 8 + 4 + 2 + 3 * 8 + 4);
 static_assert(max_size<QuiesceRequest>() == 20);
 static_assert(max_size<QuiesceAnswer>() == 18);
-static_assert(max_size<Hello>() == 20 + 2 + kMaxPaths * 64 + 5 + 2 + kMaxFencesPerHello * 16);
+static_assert(max_size<Hello>() == 20 + 2 + kMaxPaths * 64 + 5 + 2 + 2 + kMaxFencesPerHello * 16);
 static_assert(max_size<HelloAnswer>() == 6);
 static_assert(max_size<CloseRequest>() == 2 * 8 + 64 + 8);
 static_assert(max_size<CloseAnswer>() == 18);
 static_assert(max_size<Keepalive>() == 9);
+static_assert(max_size<VolumeCommand>() == 1 + 2 * 64 + 8 + 4 + 1 + 8 + 1);
+static_assert(max_size<NodeCommand>() == 9);
+static_assert(max_size<CommandAnswer>() == 2 + 2 * 8 + 1 + kMaxTextLength);
+static_assert(max_size<ListVolumes>() == 64 + 8);
+static_assert(max_size<VolumeList>() == 7 + 2 + kMaxListEntries * 183);
+static_assert(max_size<ListNodes>() == 8);
+static_assert(max_size<NodeList>() == 7 + 2 + kMaxNodeListEntries * (43 + 2 + kMaxPaths * 64));
+static_assert(max_size<VolumeStatusRequest>() == 8);
+static_assert(max_size<VolumeStatus>() == 19 + 2 + kMaxVolumeSessions * 79 + 2 + kRefusalCount * 8);
+static_assert(max_size<Heartbeat>() == 36);
+static_assert(max_size<HeartbeatAnswer>() == 6);
+static_assert(max_size<VolumeOrder>() == 33 + 2 + kMaxPaths * 64);
+static_assert(max_size<VolumeOrderAnswer>() == 18 + 1 + kMaxTextLength);
+static_assert(max_size<CopyRead>() == 44);
+static_assert(max_size<CopyReadAnswer>() == 23);
 
 }  // namespace wire
 }  // namespace sluice::protocol

@@ -13,9 +13,9 @@
 
 namespace sluice::protocol {
 
-/// A short name that travels in a fixed number of bytes: printable ASCII without spaces, so that it can go
-/// into a log line or a table as it is. Empty means none.
-template <typename Tag, std::size_t MaxLength>
+/// A short name that travels in a fixed number of bytes: printable ASCII from `Lowest` on, which leaves out
+/// spaces unless it says otherwise, so that it can go into a log line or a table as it is. Empty means none.
+template <typename Tag, std::size_t MaxLength, char Lowest = '!'>
 class ShortName {
  public:
   static constexpr std::size_t kMaxLength = MaxLength;
@@ -23,15 +23,24 @@ class ShortName {
 
   constexpr ShortName() noexcept = default;
 
-  /// Nothing if `text` is too long or has a character outside '!'..'~'.
+  /// Nothing if `text` is too long or has a character outside `Lowest`..'~'.
   static constexpr std::optional<ShortName> from(std::string_view text) noexcept {
     if (text.size() > MaxLength) return std::nullopt;
-    if (!std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; })) {
+    if (!std::all_of(text.begin(), text.end(), [](char c) { return c >= Lowest && c <= '~'; })) {
       return std::nullopt;
     }
     ShortName name;
     std::copy(text.begin(), text.end(), name.text_.begin());
     name.length_ = static_cast<std::uint8_t>(text.size());
+    return name;
+  }
+
+  /// As much of `text` as fits, with a question mark for what isn't allowed: for words, not for names.
+  static constexpr ShortName clipped(std::string_view text) noexcept {
+    ShortName name;
+    name.length_ = static_cast<std::uint8_t>(std::min(text.size(), MaxLength));
+    std::transform(text.begin(), text.begin() + name.length_, name.text_.begin(),
+                   [](char c) { return c >= Lowest && c <= '~' ? c : '?'; });
     return name;
   }
 
@@ -58,6 +67,9 @@ using VolumeName = ShortName<struct VolumeNameTag, kMaxVolumeNameLength>;
 
 /// "HOST:PORT" of a storage node's listener; the transport resolves it.
 using NodeAddress = ShortName<struct NodeAddressTag, kMaxNodeAddressLength>;
+
+/// Words for an operator: spaces are allowed.
+using Text = ShortName<struct TextTag, kMaxTextLength, ' '>;
 
 /// Random, one for each opening: tells two openings by one client id apart. 0 is none.
 using Nonce = Quantity<struct NonceTag, std::uint64_t>;

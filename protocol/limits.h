@@ -77,4 +77,14 @@ inline constexpr std::size_t kMaxNodeAddressLength = 63;
 /// Fences in one hello; a node with more volumes sends several.
 inline constexpr std::size_t kMaxFencesPerHello = 128;
 
+/// Words for an operator in one answer.
+inline constexpr std::size_t kMaxTextLength = 191;
+
+/// Volumes and nodes in one part of a list: what fits a control message.
+inline constexpr std::size_t kMaxListEntries = 20;
+inline constexpr std::size_t kMaxNodeListEntries = 7;
+
+/// Threads of a node that share its volumes.
+inline constexpr std::uint16_t kMaxReactors = 64;
+
 }  // namespace sluice::protocol

@@ -4,6 +4,7 @@
 
 #include "protocol/base/check.h"
 #include "protocol/global_version.h"
+#include "protocol/node_address.h"
 
 namespace sluice::protocol {
 namespace {
@@ -197,7 +198,8 @@ void OpenService::describe(const VolumeRecord& volume, OpenAnswer& answer) const
   if (const Node* node = find_node(volume.node)) {
     answer.boot = node->boot;
     answer.node_up = node->up;
-    answer.addresses = node->addresses;
+    for (const NodeAddress& address : node->addresses)
+      answer.addresses.push_back(address_for(address, volume.id, node->reactors));
   }
   if (!volume.holders.empty()) {
     answer.holder = volume.holders[0].client;

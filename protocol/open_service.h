@@ -92,6 +92,7 @@ class OpenService {
     BootId boot;
     bool up = false;
     FixedVector<NodeAddress, kMaxPaths> addresses;
+    std::uint16_t reactors = 1;
   };
   /// A hello of which parts are still to come.
   struct PartialHello {

@@ -25,7 +25,7 @@ std::optional<HelloAnswer> OpenService::on_hello(const Hello& hello) {
   partial_hellos_.erase(hello.node);
   nodes_.erase(hello.node);
   const StatusCode status = take_in(hello, whole);
-  if (status == StatusCode::ok) nodes_[hello.node] = {hello.boot, true, hello.addresses};
+  if (status == StatusCode::ok) nodes_[hello.node] = {hello.boot, true, hello.addresses, hello.reactors};
   return HelloAnswer{status, mine_};
 }
 

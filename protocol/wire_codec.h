@@ -45,8 +45,8 @@ struct QuantityTraits<Quantity<Tag, Rep>> : std::true_type {};
 
 template <typename T>
 struct NameTraits : std::false_type {};
-template <typename Tag, std::size_t Length>
-struct NameTraits<ShortName<Tag, Length>> : std::true_type {};
+template <typename Tag, std::size_t Length, char Lowest>
+struct NameTraits<ShortName<Tag, Length, Lowest>> : std::true_type {};
 
 template <typename T>
 struct VectorTraits : std::false_type {};

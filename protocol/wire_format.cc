@@ -28,7 +28,7 @@ class TableWriter {
   }
   template <wire::NameField T>
   void operator()(std::string_view name, const T& /*value*/, std::string_view meaning) {
-    row(name, 1 + T::kMaxLength, "name", meaning);
+    row(name, 1 + T::kMaxLength, T::kMaxLength == kMaxTextLength ? "text" : "name", meaning);
   }
   template <wire::VectorField T>
   void operator()(std::string_view name, const T& /*value*/, std::string_view meaning) {
@@ -107,8 +107,8 @@ std::string describe_wire_format() {
   return R"(# Wire format
 
 This page is generated from the field lists that the encoders and decoders work on, and a test compares the
-two. Numbers are little-endian without padding. A *name* is one length byte and 63 bytes of printable ASCII,
-zero padded. A *bool* is one byte, 0 or 1. A *list* is a 16-bit count and that many elements. Reserved bytes
+two. Numbers are little-endian without padding. A *name* is one length byte and 63 bytes (a *text*: 191) of printable
+ASCII, zero padded. A *bool* is one byte, 0 or 1. A *list* is a 16-bit count and that many elements. Reserved bytes
 are 0. Checksums are CRC32C (Castagnoli). A receiver checks every field and refuses what it doesn't expect.
 
 ## IO frames
