@@ -152,6 +152,10 @@ class Channel {
 
   void close() noexcept { endpoint_->close(); }
 
+  /// The owner's word: never touched by the channel.
+  void set_owner(void* owner) noexcept { owner_ = owner; }
+  [[nodiscard]] void* owner() const noexcept { return owner_; }
+
  private:
   /// One request in the send queue; its head's bytes are at the same index of the send ring.
   struct SendRecord {
@@ -210,6 +214,7 @@ class Channel {
   std::uint32_t credits_ = 0;
   std::uint32_t peer_credits_ = 0;  ///< all that the peer ever has; 0 until it is known
   bool peer_misbehaved_ = false;
+  void* owner_ = nullptr;
   ChannelCounts counts_;
   std::unique_ptr<Endpoint> endpoint_;  ///< last: it goes before the memory that it uses
 };
