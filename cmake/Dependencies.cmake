@@ -10,3 +10,6 @@ pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 # rdma-core and libfabric.
 pkg_check_modules(VERBS REQUIRED IMPORTED_TARGET libibverbs librdmacm)
 pkg_check_modules(FABRIC REQUIRED IMPORTED_TARGET libfabric)
+
+# io_uring, for the storage node.
+pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing)

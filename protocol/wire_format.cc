@@ -1,83 +1,18 @@
 #include "protocol/wire_format.h"
 
-#include <concepts>
 #include <type_traits>
+
+#include "protocol/wire_table.h"
 
 namespace sluice::protocol {
 namespace {
-
-/// Writes a message's fields as rows of a table: offset, size, type, name, meaning.
-class TableWriter {
- public:
-  template <wire::NumberField T>
-  void operator()(std::string_view name, const T& /*value*/, std::string_view meaning) {
-    row(name, sizeof(T), number_type(sizeof(T)), meaning);
-  }
-  template <wire::BoolField T>
-  void operator()(std::string_view name, const T& /*value*/, std::string_view meaning) {
-    row(name, 1, "bool", meaning);
-  }
-  template <wire::QuantityField T>
-  void operator()(std::string_view name, const T& /*value*/, std::string_view meaning) {
-    constexpr std::size_t kSize = sizeof(typename T::rep);
-    row(name, kSize, number_type(kSize), meaning);
-  }
-  template <wire::EnumField T>
-  void operator()(std::string_view name, const T& /*value*/, std::string_view meaning) {
-    row(name, sizeof(T), number_type(sizeof(T)), meaning);
-  }
-  template <wire::NameField T>
-  void operator()(std::string_view name, const T& /*value*/, std::string_view meaning) {
-    row(name, 1 + T::kMaxLength, T::kMaxLength == kMaxTextLength ? "text" : "name", meaning);
-  }
-  template <wire::VectorField T>
-  void operator()(std::string_view name, const T& /*value*/, std::string_view meaning) {
-    using Element = typename T::value_type;
-    std::string element = "name";
-    if constexpr (!wire::NameField<Element>) {
-      TableWriter inner;
-      const Element one{};
-      Element::fields(one, inner);
-      element = "{" + inner.names_ + "}";
-    }
-    row(name, 0, "list of up to " + std::to_string(T::kCapacity) + " " + element, meaning);
-    offset_is_known_ = false;
-  }
-  void reserved(std::size_t count) { row("reserved", count, "zeroes", "0"); }
-
-  [[nodiscard]] const std::string& rows() const noexcept { return rows_; }
-
- private:
-  static std::string number_type(std::size_t size) { return "u" + std::to_string(size * 8); }
-
-  void row(std::string_view name, std::size_t size, const std::string& type, std::string_view meaning) {
-    rows_ += "| " + (offset_is_known_ ? std::to_string(offset_) : std::string("-")) + " | " +
-             (size == 0 ? std::string("2 + elements") : std::to_string(size)) + " | " + type + " | " +
-             std::string(name) + " | " + std::string(meaning) + " |\n";
-    offset_ += size;
-    names_ += (names_.empty() ? "" : ", ") + std::string(name) + " " + type;
-  }
-
-  std::string rows_;
-  std::string names_;
-  std::size_t offset_ = 0;
-  bool offset_is_known_ = true;
-};
-
-template <typename Message>
-std::string table() {
-  TableWriter writer;
-  const Message message{};
-  Message::fields(message, writer);
-  return "| offset | size | type | field | meaning |\n| --- | --- | --- | --- | --- |\n" + writer.rows() +
-         "\n";
-}
 
 template <typename... Message>
 std::string control_tables(std::type_identity<std::variant<Message...>> /*messages*/) {
   std::string text;
   ((text += "### " + std::string(to_string(Message::kType)) + " (type " +
-            std::to_string(static_cast<unsigned>(Message::kType)) + ")\n\n" + table<Message>()),
+            std::to_string(static_cast<unsigned>(Message::kType)) + ")\n\n" +
+            wire::describe_fields<Message>()),
    ...);
   return text;
 }
@@ -86,7 +21,8 @@ template <typename... Message>
 std::string private_data_tables(std::type_identity<std::variant<Message...>> /*messages*/) {
   std::string text;
   ((text += "### " + std::string(to_string(Message::kKind)) + " (kind " +
-            std::to_string(static_cast<unsigned>(Message::kKind)) + ")\n\n" + table<Message>()),
+            std::to_string(static_cast<unsigned>(Message::kKind)) + ")\n\n" +
+            wire::describe_fields<Message>()),
    ...);
   return text;
 }
@@ -118,8 +54,8 @@ the answer, on the same connection.
 
 ### request
 
-)" + table<wire::RawIoRequest>() +
-         "### response\n\n" + table<wire::RawIoResponse>() +
+)" + wire::describe_fields<wire::RawIoRequest>() +
+         "### response\n\n" + wire::describe_fields<wire::RawIoResponse>() +
          R"(## Private data of a path's connection
 
 Attach travels with the connection request, accept and reject with its answer. What follows `length` bytes is
@@ -127,7 +63,7 @@ ignored, because private data may arrive longer than it was sent.
 
 ### header
 
-)" + table<wire::PrivateDataHeader>() +
+)" + wire::describe_fields<wire::PrivateDataHeader>() +
          private_data_tables(std::type_identity<PrivateData>{}) + R"(## Control messages
 
 Each is one SEND of at most )" +
@@ -137,7 +73,7 @@ from the start of the body.
 
 ### header
 
-)" + table<wire::ControlHeader>() +
+)" + wire::describe_fields<wire::ControlHeader>() +
          control_tables(std::type_identity<ControlMessage>{}) + "## Status codes\n\n" + status_table();
 }
 

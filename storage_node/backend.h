@@ -15,20 +15,28 @@
 /// RADOS. One Backend for each reactor, used by its thread alone.
 namespace sluice::storage_node {
 
+/// Offsets and sizes stay far from overflow, and fit a signed file offset with the superblocks.
+inline constexpr ByteCount kMaxVolumeSize{std::uint64_t{1} << 60U};
+
 /// What a volume's storage says of itself, durable.
 struct VolumeState {
   VolumeId volume;
   ByteCount size;
-  std::uint32_t block_size = 0;    ///< bytes
-  Gvn fence;                       ///< the highest GVN accepted here; 0: never had a session
-  ManagerVersion manager_version;  ///< the highest seen when the fence was stored
-  bool write_back_open = false;    ///< P4: acknowledged writes may be in volatile memory
-  bool incomplete = false;         ///< a copy into it hasn't finished: it holds no usable data
+  std::uint32_t block_size = 0;      ///< bytes
+  Gvn fence{};                       ///< the highest GVN accepted here; 0: never had a session
+  ManagerVersion manager_version{};  ///< the highest seen when the fence was stored
+  bool write_back_open = false;      ///< P4: acknowledged writes may be in volatile memory
+  bool incomplete = false;           ///< a copy into it hasn't finished: it holds no usable data
+  bool removed = false;  ///< a tombstone: only the volume's fence is left, size and block size are 0
 
   friend constexpr bool operator==(const VolumeState&, const VolumeState&) = default;
 };
 
-/// One operation of a volume.
+/// Whether a volume can be created so: an id, blocks of 512 or 4096 bytes, at least one of them, no part of
+/// one. Errors: invalid_argument, saying what is wrong.
+[[nodiscard]] Status check_shape(const VolumeState& state);
+
+/// One operation of a volume, in its bounds.
 struct BackendRequest {
   protocol::IoOp op = protocol::IoOp::flush;
   /// Stable before the completion. Always asked for in a write_through volume (P4).
@@ -54,7 +62,7 @@ class VolumeStorage {
   VolumeStorage& operator=(const VolumeStorage&) = delete;
   virtual ~VolumeStorage() = default;
 
-  /// As it was opened, or last stored with success.
+  /// As it was opened, or last stored or resized with success.
   [[nodiscard]] virtual const VolumeState& state() const noexcept = 0;
 
   /// Starts an operation; it leaves with the backend's next submit(). There is always room: what the kernel
@@ -62,11 +70,12 @@ class VolumeStorage {
   virtual void start(const BackendRequest& request) noexcept = 0;
 
   /// Starts to make `state` durable: after a completion with ok it is what the next open() finds, after
-  /// another one or a crash it is that or the one before. One at a time. `size` and `block_size` may not
-  /// change.
+  /// another one or a crash it is that or the one before. One at a time. Only `fence`, `manager_version` and
+  /// the flags but `removed` may change.
   virtual void start_store(const VolumeState& state, std::uint64_t tag) noexcept = 0;
 
-  /// Changes the size, durably. A new size that is smaller gives the space back. May take a few system calls.
+  /// Changes the size, durably; what is added reads as zeroes. A smaller size gives the space back: nothing
+  /// may be in flight beyond it. Not while a state is being stored. May take a few system calls.
   /// Errors: no_space, io_error, invalid_argument (this storage can't be of that size).
   virtual Status resize(ByteCount size) = 0;
 };
@@ -85,24 +94,29 @@ class Backend {
 
   // ---- Volumes. These may take a few system calls.
 
-  /// The volumes of this reactor that the storage holds, whoever has them locked. Errors: io_error or
-  /// malformed, naming the file: a node that can't tell its fences doesn't start.
+  /// The volumes of this reactor that the storage holds, whoever has them locked, and the tombstones of those
+  /// it held, in the order of their ids. Errors: io_error, malformed, version_mismatch or unsupported
+  /// (written by a later version), naming the file: a node that can't tell its fences doesn't start.
   virtual Result<std::vector<VolumeState>> list() = 0;
   /// Makes storage for a volume, durably, all zeroes. `state` has its size, block size, `incomplete`, and a
-  /// fence if it moves here. ok if it is there already with the same size and block size, whatever its state.
-  /// Errors: no_space, already_exists (with another shape), io_error, invalid_argument.
+  /// fence if it moves here; a tombstone's higher fence stays. ok if it is there already with the same size
+  /// and block size, whatever its state. Errors: no_space, already_exists (with another shape), busy,
+  /// io_error, invalid_argument (a shape that this storage can't have).
   virtual Status create(const VolumeState& state) = 0;
-  /// Errors: busy (another process has its lock; names it where it can: try again later), not_found,
-  /// io_error, malformed.
+  /// Errors: busy (another process has its lock, or a dead one whose IO hasn't landed; names it where it can:
+  /// try again later), not_found (also for a tombstone), io_error, malformed.
   virtual Result<std::unique_ptr<VolumeStorage>> open(VolumeId volume) = 0;
-  /// Gives a volume's storage back. It isn't open. ok if there is none.
+  /// Gives a volume's storage back and leaves a tombstone with its fence, durably. It isn't open. ok if there
+  /// is none. Errors: busy (as with open), no_space, io_error, malformed.
   virtual Status remove(VolumeId volume) = 0;
+  /// The whole node's, whichever reactor asks.
   virtual Result<BackendSpace> space() = 0;
 
   // ---- The data path
 
-  /// All data of requests lies in `buffers` from now on. Once, before the first request. Errors:
-  /// out_of_memory, naming the limit.
+  /// The data of requests lies in `buffers` from now on. Once, before the first request. Where the system
+  /// refuses to pin them, IO goes on without and a line is logged that says why. Errors: invalid_argument
+  /// (not aligned to 4096 bytes).
   virtual Status register_buffers(std::span<std::byte> buffers) = 0;
   /// Hands what was started to the kernel, in one call.
   virtual void submit() noexcept = 0;

@@ -2,10 +2,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
+#include "protocol/base/log.h"
 #include "protocol/base/status.h"
 #include "transport/fault_injection.h"
 
@@ -45,8 +45,8 @@ struct PollingConfig {
   std::chrono::microseconds spin{50};
 };
 
-enum class LogLevel : std::uint8_t { debug, info, warning, error };
-using LogSink = std::function<void(LogLevel, std::string_view)>;
+using sluice::LogLevel;
+using sluice::LogSink;
 
 /// What a provider is opened with. One struct for all providers; what one doesn't have is said beside the
 /// field.
@@ -86,7 +86,7 @@ struct TransportConfig {
 };
 
 inline void log_line(const TransportConfig& config, LogLevel level, std::string_view line) {
-  if (config.log) config.log(level, line);
+  log_line(config.log, level, line);
 }
 
 }  // namespace sluice::transport
