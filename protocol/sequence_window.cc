@@ -26,7 +26,7 @@ SequenceWindow::Decision SequenceWindow::decide(std::uint64_t seq, std::uint64_t
                                                 const RequestIdentity& identity,
                                                 std::uint32_t attempt) noexcept {
   // W1, the part that concerns numbers: no client sends this.
-  if (!is_low_possible(seq, low)) return {Verdict::bad_low};
+  if (!is_low_possible(Seq(seq), Seq(low))) return {Verdict::bad_low};
 
   // W2: the base moves by the client's `low` alone. Were it to move because numbers are used up or done, a
   // number that the client still retries would fall below it or its entry would be used again.
@@ -57,10 +57,6 @@ SequenceWindow::Decision SequenceWindow::decide(std::uint64_t seq, std::uint64_t
   // W7, the claim.
   claim(entry, seq, identity, attempt);
   return {Verdict::execute};
-}
-
-bool SequenceWindow::is_low_possible(std::uint64_t seq, std::uint64_t low) const noexcept {
-  return low >= 1 && low <= seq && seq - low < entries_.size();
 }
 
 /// Whether an entry in [base, low) is executing. One step for each number that the client has retired, so

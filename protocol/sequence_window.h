@@ -61,6 +61,11 @@ class SequenceWindow {
   /// lies below it.
   SequenceWindow(std::uint32_t size, std::uint32_t max_attempts);
 
+  /// W1, its part about `low`: whether a client of this window can have sent these numbers together.
+  [[nodiscard]] bool is_low_possible(Seq seq, Seq low) const noexcept {
+    return low >= Seq(1) && low <= seq && seq.value() - low.value() < entries_.size();
+  }
+
   /// Checks W1 (its part about `low`) to W7, in this order, for one attempt. After `execute` the attempt is
   /// the entry's executor, after `wait` one of its waiters; otherwise the window keeps nothing of it.
   Decision admit(Seq seq, Seq low, const RequestIdentity& identity, AttemptId attempt) noexcept;
@@ -110,7 +115,6 @@ class SequenceWindow {
 
   Decision decide(std::uint64_t seq, std::uint64_t low, const RequestIdentity& identity,
                   std::uint32_t attempt) noexcept;
-  [[nodiscard]] bool is_low_possible(std::uint64_t seq, std::uint64_t low) const noexcept;
   [[nodiscard]] bool passes_executing(std::uint64_t low) const noexcept;
   void claim(Entry& entry, std::uint64_t seq, const RequestIdentity& identity,
              std::uint32_t attempt) noexcept;

@@ -1,5 +1,7 @@
 #include "protocol/server_session.h"
 
+#include <algorithm>
+
 #include "protocol/base/check.h"
 
 namespace sluice::protocol {
@@ -7,6 +9,13 @@ namespace {
 
 std::uint32_t max_attempts(const ServerSessionConfig& config) {
   return std::uint32_t{config.max_paths} * config.path_depth;
+}
+
+/// What a backend's failure is to the client: one of the few statuses that end an operation for good. Any
+/// other would have it asked for for ever, because the window keeps it.
+StatusCode final_status(StatusCode of_backend) noexcept {
+  const bool is_final = of_backend == StatusCode::ok || of_backend == StatusCode::no_space;
+  return is_final ? of_backend : StatusCode::io_error;
 }
 
 /// W1, third row: length, alignment and range. Written so that no sum can overflow.
@@ -40,6 +49,9 @@ void ServerSession::on_request(const PathKey& path, std::span<const std::byte> c
 
   const Result<IoRequest> request = decode_request(capsule);
   if (!request) return kill_path(path.path, Refusal::malformed, actions);
+  if (!window_.is_low_possible(request->seq, request->low)) {  // W1, first row, too
+    return kill_path(path.path, Refusal::bad_low, actions);
+  }
   if (!belongs_here(path, *request, fence, actions) || !is_allowed(path, *request, actions)) return;
   pass_window(path, *request, fence, actions);
 }
@@ -101,8 +113,7 @@ void ServerSession::pass_window(const PathKey& path, const IoRequest& request, G
       count(path.path, Refusal::expired);
       return respond(attempt, {StatusCode::expired, 0}, false, actions);
     case Verdict::bad_low:
-      free(attempt, actions);
-      return kill_path(path.path, Refusal::bad_low, actions);
+      return check(false, "W1: numbers that no client sends never get here");
     case Verdict::seq_misuse:
       count(path.path, Refusal::seq_misuse);
       respond(attempt, {StatusCode::seq_misuse, 0}, false, actions);
@@ -167,7 +178,8 @@ void ServerSession::on_bad_payload(AttemptId id, ServerActions& actions) {
   if (next) start(*next, Role::executor, actions);
 }
 
-void ServerSession::on_io_done(AttemptId id, const IoOutcome& outcome, ServerActions& actions) {
+void ServerSession::on_io_done(AttemptId id, const IoOutcome& of_backend, ServerActions& actions) {
+  const IoOutcome outcome{final_status(of_backend.status), of_backend.data_crc};
   Attempt& attempt = at(id, "an attempt that is done has a place");
   check(attempt.submitted, "what is done was submitted");
   --in_flight_;
@@ -193,8 +205,11 @@ void ServerSession::answer_waiters(Seq seq, const IoOutcome& outcome, ServerActi
 /// P4: in a write-back session what isn't FUA is durable after a flush that was submitted later. In a
 /// write-through session the backend has made it so before it says that it's done.
 void ServerSession::note_durability(const Attempt& attempt, StatusCode status) noexcept {
+  const bool is_flush = attempt.request.op == IoOp::flush;
+  if (is_flush && status != StatusCode::ok)
+    last_failed_flush_ = std::max(last_failed_flush_, attempt.request.seq);
   if (status != StatusCode::ok || config_.policy == WritePolicy::write_through) return;
-  if (attempt.request.op == IoOp::flush) {
+  if (is_flush) {
     unflushed_.on_flushed(attempt.flush_covers);
   } else if (changes_data(attempt.request.op) && !attempt.request.fua) {
     unflushed_.on_volatile_change();
@@ -279,7 +294,9 @@ bool ServerSession::is_drained() const noexcept {
 }
 
 bool ServerSession::leaves_unflushed_writes() const noexcept {
-  return unflushed_.any() || fail_next_flush_;
+  // A flush's failure is told once the client's `low` shows that it has the answer.
+  const bool failure_is_untold = window_.base() <= last_failed_flush_;
+  return unflushed_.any() || fail_next_flush_ || failure_is_untold;
 }
 
 const IoRequest& ServerSession::request(AttemptId attempt) const noexcept {

@@ -67,8 +67,9 @@ class ServerSession {
   /// or goes to an attempt that waits for it.
   void on_bad_payload(AttemptId attempt, ServerActions& actions);
 
-  /// The backend has a definitive outcome for a submitted attempt.
-  void on_io_done(AttemptId attempt, const IoOutcome& outcome, ServerActions& actions);
+  /// The backend has a definitive outcome for a submitted attempt. Whatever fails is answered as `no_space`
+  /// or `io_error`.
+  void on_io_done(AttemptId attempt, const IoOutcome& of_backend, ServerActions& actions);
 
   /// See PathTable.
   void on_path_attach(Token token, const PathAttach& attach, Gvn fence, ServerActions& actions);
@@ -84,8 +85,8 @@ class ServerSession {
   /// F1: whether a stopped session is over: no queue pair, no slots, and nothing in flight at the backend.
   [[nodiscard]] bool is_drained() const noexcept;
 
-  /// P4: whether this session leaves acknowledged writes that no flush covered, or the news of earlier ones
-  /// that no flush has told.
+  /// P4: whether this session leaves acknowledged writes that no flush covered, or the news of a loss that no
+  /// flush has told, as far as the node can know.
   [[nodiscard]] bool leaves_unflushed_writes() const noexcept;
 
   /// The request of an attempt between its admission and its end.
@@ -147,6 +148,7 @@ class ServerSession {
   RefusalCounts refusals_;
   std::uint64_t undeliverable_ = 0;
   std::uint32_t in_flight_ = 0;
+  Seq last_failed_flush_;  ///< the highest; 0: none failed
   bool active_ = true;
   bool fail_next_flush_;
 };

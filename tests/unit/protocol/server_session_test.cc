@@ -65,9 +65,18 @@ TEST_CASE("W1: bytes that are no request kill the path, and nothing else", "[ser
   CHECK(node.perform(node.p1, ServerHarness::request(node.p1, IoOp::write, 1, 1)).status == StatusCode::ok);
 }
 
-TEST_CASE("W1: a low that no client sends kills the path", "[server]") {
+TEST_CASE("W1: a low that no client sends kills the path, whatever else is wrong", "[server]") {
   OneSession node;
-  node.write(node.p0, 17, 1);  // a window of 16
+  IoRequest request = ServerHarness::request(node.p0, IoOp::write, 17, 1);  // a window of 16
+  SECTION("nothing else") {}
+  SECTION("another version") {
+    request.gvn = gvn_of(2);
+  }
+  SECTION("a range outside the volume") {
+    request.offset = ByteCount(kBlocks * kBlock);
+  }
+  node.give(node.p0, request);
+  CHECK(node.none<Respond>());
   CHECK(node.one<DestroyQueuePair>().path == node.p0);
   CHECK(node.refused(Refusal::bad_low) == 1);
   CHECK(node.session().in_flight() == 0);
@@ -418,10 +427,42 @@ TEST_CASE("P4: in a write-back session changes are unflushed until a later flush
   node.done(kGvn, flush);
   CHECK(session.leaves_unflushed_writes());
 
-  node.perform(node.p0, request(IoOp::flush, 6), StatusCode::io_error);
-  CHECK(session.leaves_unflushed_writes());
-  node.perform(node.p0, request(IoOp::flush, 7));
+  node.perform(node.p0, request(IoOp::flush, 6));
   CHECK(!session.leaves_unflushed_writes());
+}
+
+TEST_CASE("P4: a flush's failure is news until the client's low shows that it has the answer", "[server]") {
+  ServerHarness::Options options;
+  options.policy = WritePolicy::write_back;
+  OneSession node(options);
+  const auto& session = node.session();
+  const auto flush = [&](std::uint64_t seq, std::uint64_t low, StatusCode status) {
+    return node.perform(node.p0, ServerHarness::request(node.p0, IoOp::flush, seq, low), status).status;
+  };
+  CHECK(flush(1, 1, StatusCode::io_error) == StatusCode::io_error);
+  CHECK(session.leaves_unflushed_writes());
+  // A later flush succeeds while the answer to the first is still on its way, or lost.
+  CHECK(flush(2, 1, StatusCode::ok) == StatusCode::ok);
+  CHECK(session.leaves_unflushed_writes());
+  CHECK(flush(1, 1, StatusCode::ok) == StatusCode::io_error);
+  CHECK(flush(3, 3, StatusCode::ok) == StatusCode::ok);
+  CHECK(!session.leaves_unflushed_writes());
+}
+
+TEST_CASE("W6: whatever fails at the backend is answered by a status that ends the operation for good",
+          "[server]") {
+  OneSession node;
+  const auto status_of = [&](std::uint64_t seq, StatusCode of_backend) {
+    const IoRequest request = ServerHarness::request(node.p0, IoOp::write, seq, 1);
+    const StatusCode status = node.perform(node.p0, request, of_backend).status;
+    CHECK(node.perform(node.p0, request).status == status);
+    return status;
+  };
+  CHECK(status_of(1, StatusCode::no_space) == StatusCode::no_space);
+  CHECK(status_of(2, StatusCode::io_error) == StatusCode::io_error);
+  CHECK(status_of(3, StatusCode::timed_out) == StatusCode::io_error);
+  CHECK(status_of(4, StatusCode::bad_checksum) == StatusCode::io_error);
+  CHECK(status_of(5, StatusCode::stale_version) == StatusCode::io_error);
 }
 
 TEST_CASE("P4: a write-through session never has unflushed writes", "[server]") {
