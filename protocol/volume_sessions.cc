@@ -43,6 +43,8 @@ void VolumeSessions::on_session_open(Token token, const SessionOpen& open, Cooki
     if (candidate.token) refuse(*candidate.token, open.gvn, StatusCode::unavailable, actions);
     candidate.token = token;
     candidate.deadline = now + config_.open_timeout;
+    // The master's answer may have been lost, with the connection or with the master.
+    if (candidate.phase == Candidate::Phase::verifying) ask_master(candidate, actions);
     return;
   }
   if (candidates_.full()) return refuse(token, open.gvn, StatusCode::unavailable, actions);
@@ -56,8 +58,27 @@ void VolumeSessions::on_session_open(Token token, const SessionOpen& open, Cooki
   last_verify_ = RequestId(last_verify_.value() + 1);
   candidate.verify_id = last_verify_;
   candidates_.push_back(candidate);
+  ask_master(candidate, actions);
+}
+
+void VolumeSessions::ask_master(const Candidate& candidate, ServerActions& actions) const {
+  const SessionOpen& open = candidate.open;
   actions.push_back(AskMaster{candidate.verify_id,
                               {open.volume, open.gvn, open.client, open.nonce, config_.node, config_.boot}});
+}
+
+std::optional<Gvn> VolumeSessions::prepare_hello(ServerActions& actions) {
+  bool fence_is_being_written = false;
+  for (std::size_t i = candidates_.size(); i > 0; --i) {
+    const Candidate& candidate = candidates_[i - 1];
+    if (candidate.phase == Candidate::Phase::persisting) {
+      fence_is_being_written = true;
+      continue;
+    }
+    answer_open(candidate, StatusCode::unavailable, actions);
+    remove_candidate(i - 1);
+  }
+  return fence_is_being_written ? std::nullopt : std::optional(fence_.value());
 }
 
 void VolumeSessions::on_verify_answer(RequestId id, const VerifyAnswer& answer, ServerActions& actions) {
@@ -143,10 +164,13 @@ bool VolumeSessions::end_older_sessions(const Candidate& candidate, ServerAction
                      [&](const Held& held) { return !held.session || shares_era(*held.session, candidate); });
 }
 
-/// Readers of one era live side by side; a writer's open, or a reader's after a writer's, ends them.
+/// Readers of one era live side by side; a writer's open, or a reader's after a writer's, ends them. A reader
+/// that reopened has one session, the newer: its older ones would fill the volume's places.
 bool VolumeSessions::shares_era(const ServerSession& session, const Candidate& candidate) const noexcept {
+  const ServerSessionConfig& held = session.config();
+  const bool is_same_opening = held.client == candidate.open.client && held.nonce == candidate.open.nonce;
   return candidate.kind == Candidate::Kind::open && candidate.verified.mode == AccessMode::read_only &&
-         session.config().mode == AccessMode::read_only && session.config().era == candidate.verified.era;
+         held.mode == AccessMode::read_only && held.era == candidate.verified.era && !is_same_opening;
 }
 
 /// Forgets the sessions that are over, and tells whoever asked for that.
@@ -265,6 +289,8 @@ void VolumeSessions::on_quiesce(Token token, const QuiesceRequest& request, Inst
 
 void VolumeSessions::on_close(Token token, const CloseRequest& request, Instant now, ServerActions& actions) {
   check(request.volume == config_.volume, "a close is given to the volume that it names");
+  // F2: what the process before this one left in flight may be the session's, and isn't over.
+  if (!backend_is_locked_) return answer_close(token, request.gvn, StatusCode::unavailable, actions);
   for (Held& held : held_) {
     if (!held.session || held.session->config().gvn != request.gvn) continue;
     if (held.session->config().client != request.client || held.session->config().nonce != request.nonce) {

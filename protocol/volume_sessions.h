@@ -56,6 +56,12 @@ class VolumeSessions {
   /// The node has seen this manager version, for whichever volume; lower ones are ignored from now on.
   void on_manager_version(ManagerVersion seen) noexcept;
 
+  /// P1: before the node says hello to a master: the fence to report, or nothing while one is being written;
+  /// then to be called again after `on_fence_durable`. The master may be restored from an old copy, and takes
+  /// the report for all that it has missed: so that no earlier master's word is acted on after it, every
+  /// session open and quiesce under way is given up, and whoever asked is told `unavailable`, to ask again.
+  [[nodiscard]] std::optional<Gvn> prepare_hello(ServerActions& actions);
+
   /// `cookie` is random and fresh; it becomes the session's, if there will be one.
   void on_session_open(Token token, const SessionOpen& open, Cookie cookie, Instant now,
                        ServerActions& actions);
@@ -114,6 +120,7 @@ class VolumeSessions {
     Instant close_deadline;
   };
 
+  void ask_master(const Candidate& candidate, ServerActions& actions) const;
   void answer_open(const Candidate& candidate, StatusCode status, ServerActions& actions) const;
   void acknowledge(Token token, const ServerSession& session, ServerActions& actions) const;
   void refuse(Token token, Gvn gvn, StatusCode status, ServerActions& actions) const;

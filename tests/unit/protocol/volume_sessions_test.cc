@@ -189,6 +189,77 @@ TEST_CASE("F2: no session before the backing file is locked", "[volume]") {
   node.establish(gvn_of(1));
 }
 
+TEST_CASE("F2, C2: no close is confirmed before the lock: the dead process's IO may still land", "[volume]") {
+  ServerHarness::Options options;
+  options.found.fence = gvn_of(1);
+  options.locked = false;
+  ServerHarness node(options);
+  node.close(gvn_of(1));
+  CHECK(node.one<AnswerClose>().answer.status == StatusCode::unavailable);
+  node.volume.on_backend_locked();
+  node.close(gvn_of(1));
+  CHECK(node.one<AnswerClose>().answer.status == StatusCode::ok);
+}
+
+TEST_CASE("P3: a session open asked again before it is verified asks the master again", "[volume]") {
+  ServerHarness node;
+  node.session_open(gvn_of(1), 1);
+  const AskMaster first = node.one<AskMaster>();
+  // The question or its answer is lost, as with a master that is replaced.
+  node.session_open(gvn_of(1), 2);
+  const AskMaster second = node.one<AskMaster>();
+  CHECK(second.id == first.id);
+  CHECK(second.request == first.request);
+  node.verify(second.id, node.good_answer(gvn_of(1)));
+  CHECK(node.one<PersistFence>().fence == gvn_of(1));
+  node.session_open(gvn_of(1), 3);
+  CHECK(node.none<AskMaster>());  // verified: there is nothing to ask any more
+  node.verify(first.id, node.good_answer(gvn_of(1)));
+  CHECK(node.actions.empty());
+  node.durable(gvn_of(1));
+  CHECK(node.one<AnswerSession>().token == Token(3));
+}
+
+TEST_CASE("P1, attack 27: no earlier master's word is acted on once the node has said hello", "[volume]") {
+  BusyWriter node;
+  const auto prepare = [&] {
+    node.actions.clear();
+    return node.volume.prepare_hello(node.actions);
+  };
+  node.session_open(gvn_of(2), 2, 2);
+  const RequestId id = node.one<AskMaster>().id;
+  SECTION("not verified yet: the old master's answer finds nobody") {
+    CHECK(prepare() == gvn_of(1));
+    CHECK(node.one<AnswerSession>().answer.status == StatusCode::unavailable);
+    node.verify(id, node.good_answer(gvn_of(2)));
+    CHECK(node.actions.empty());
+    CHECK(node.volume.session(node.gvn)->is_active());
+  }
+  SECTION("verified, and draining: given up, and asked of the new master") {
+    node.verify(id, node.good_answer(gvn_of(2)));
+    node.quiesce(gvn_of(1), ManagerVersion(1), 71);
+    CHECK(prepare() == gvn_of(1));
+    CHECK(node.one<AnswerSession>().answer.status == StatusCode::unavailable);
+    CHECK(node.one<AnswerQuiesce>().answer.status == StatusCode::unavailable);
+    node.queue_pair_destroyed(node.p0);
+    node.queue_pair_destroyed(node.p1);
+    node.done(node.gvn, node.attempt);
+    CHECK(node.none<PersistFence>());
+    node.establish(gvn_of(2), AccessMode::read_write, Gvn(0), 2);
+  }
+  SECTION("its fence is being written: the hello waits until the fence can be reported") {
+    node.verify(id, node.good_answer(gvn_of(2)));
+    node.queue_pair_destroyed(node.p0);
+    node.queue_pair_destroyed(node.p1);
+    node.done(node.gvn, node.attempt);
+    CHECK(prepare() == std::nullopt);
+    CHECK(node.actions.empty());
+    node.durable(gvn_of(2));
+    CHECK(node.one<AnswerSession>().answer.status == StatusCode::ok);
+    CHECK(prepare() == gvn_of(2));
+  }
+}
+
 TEST_CASE("a session open in progress is taken over by its own repeat alone", "[volume]") {
   ServerHarness node;
   node.session_open(gvn_of(1), 1, 1);
@@ -196,7 +267,6 @@ TEST_CASE("a session open in progress is taken over by its own repeat alone", "[
   node.session_open(gvn_of(1), 2, 1);
   CHECK(node.one<AnswerSession>().token == Token(1));
   CHECK(node.one<AnswerSession>().answer.status == StatusCode::unavailable);
-  CHECK(node.none<AskMaster>());
   // Another nonce under the same version: asked about by itself.
   node.session_open(gvn_of(1), 3, 2);
   const RequestId other = node.one<AskMaster>().id;
@@ -379,11 +449,23 @@ TEST_CASE("a reader of a later era ends those of an earlier one", "[volume]") {
   CHECK(node.volume.session(gvn_of(1)) == nullptr);
 }
 
+TEST_CASE("a reader that reopens replaces its own session, not those beside it", "[volume]") {
+  ServerHarness node;
+  node.establish(gvn_of(1), AccessMode::read_only, gvn_of(1), 1);
+  node.establish(gvn_of(2), AccessMode::read_only, gvn_of(1), 2);
+  // More often than there are places for sessions.
+  for (std::uint32_t open = 3; open <= 3 + kMaxVolumeSessions; ++open) {
+    node.establish(gvn_of(open), AccessMode::read_only, gvn_of(1), 2);
+    CHECK(node.volume.session(gvn_of(open - 1)) == nullptr);
+  }
+  CHECK(node.volume.session(gvn_of(1))->is_active());
+}
+
 TEST_CASE("readers beyond the bound are refused, and the next waiting open goes on", "[volume]") {
   ServerHarness node;
   for (std::uint32_t open = 1; open <= kMaxVolumeSessions; ++open)
     node.establish(gvn_of(open), AccessMode::read_only, gvn_of(1), open);
-  node.session_open(gvn_of(20));
+  node.session_open(gvn_of(20), 1, 20);
   node.verify(node.one<AskMaster>().id, node.good_answer(gvn_of(20), AccessMode::read_only, gvn_of(1)));
   CHECK(node.one<AnswerSession>().answer.status == StatusCode::limit_reached);
   CHECK(node.volume.fence() == gvn_of(kMaxVolumeSessions));
@@ -418,6 +500,28 @@ TEST_CASE("P4: any session change with unflushed writes makes the next writer's 
   CHECK(node.perform(path, flush) ==
         IoResponse{IoOp::flush, true, StatusCode::io_error, gvn_of(4), Seq(1), 0});
   CHECK(node.perform(path, ServerHarness::request(path, IoOp::flush, 2, 2)).status == StatusCode::ok);
+}
+
+TEST_CASE("P4: a loss that was told by an answer nobody got is told again", "[volume]") {
+  ServerHarness::Options options;
+  options.policy = WritePolicy::write_back;
+  options.found.writes_may_be_lost = true;
+  ServerHarness node(options);
+  node.establish(gvn_of(1));
+  PathKey path = node.attached(gvn_of(1), 0);
+  CHECK(node.perform(path, ServerHarness::request(path, IoOp::flush, 1, 1)).status == StatusCode::io_error);
+  // The answer is lost with its path, and the client replaces the session.
+  node.path_lost(path);
+  node.queue_pair_destroyed(path);
+  node.establish(gvn_of(2));
+  path = node.attached(gvn_of(2), 0);
+  CHECK(node.perform(path, ServerHarness::request(path, IoOp::flush, 1, 1)).status == StatusCode::io_error);
+  CHECK(node.perform(path, ServerHarness::request(path, IoOp::flush, 2, 2)).status == StatusCode::ok);
+  node.path_lost(path);
+  node.queue_pair_destroyed(path);
+  node.establish(gvn_of(3));
+  path = node.attached(gvn_of(3), 0);
+  CHECK(node.perform(path, ServerHarness::request(path, IoOp::flush, 1, 1)).status == StatusCode::ok);
 }
 
 TEST_CASE("requests and losses on paths of sessions that are over do nothing", "[volume]") {
