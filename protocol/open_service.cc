@@ -38,6 +38,7 @@ Status OpenService::take_over() {
   mine_ = ManagerVersion(0);
   nodes_.clear();
   partial_hellos_.clear();
+  told_.clear();
   const Result<ManagerVersion> stored = store_.manager_version();
   if (!stored) return tl::unexpected(stored.error());
   const Result<ManagerVersion> next = next_manager_version(*stored);
@@ -95,22 +96,22 @@ OpenAnswer OpenService::on_open(const OpenRequest& request) {
   return answer;
 }
 
-/// A holder that has seen more than this master's records were given under the same manager version shows
-/// that they are an old copy, as a node's hello does. One that claims a higher manager version has to wait
-/// for such a hello.
+/// A version that this master's records don't know, though they should, shows that they are an old copy, as a
+/// node's hello does.
 Status OpenService::open_above_previous(const OpenRequest& request, OpenAnswer& answer) {
-  bool behind = false;
+  ManagerVersion behind;
   const auto body = [&](OpenTransaction& transaction) {
     return open_volume(transaction, request, answer, behind);
   };
   Status status = transact(body);
-  if (status || !behind || sluice::manager_version(request.previous_gvn) > mine_) return status;
-  status = raise_manager_version(mine_);
+  if (status || behind == ManagerVersion(0)) return status;
+  status = raise_manager_version(behind);
   return status ? transact(body) : status;
 }
 
+/// `behind`: set, and the open refused, if this master has to go above that manager version first.
 Status OpenService::open_volume(OpenTransaction& transaction, const OpenRequest& request, OpenAnswer& answer,
-                                bool& behind) const {
+                                ManagerVersion& behind) const {
   std::optional<VolumeRecord> volume = find_volume(transaction, request);
   if (!volume) return fail(StatusCode::not_found, "no such volume");
   describe(*volume, answer);
@@ -133,10 +134,17 @@ Status OpenService::open_volume(OpenTransaction& transaction, const OpenRequest&
                           (volume->mode == AccessMode::read_write) && !request.steal;
   if (in_the_way) return fail(StatusCode::busy, "the volume is held by another opening");
 
-  // A client that has seen more than this master: another master gave that version.
-  behind = self != nullptr && request.previous_gvn >= make_gvn(mine_, volume->open_version) &&
-           request.previous_gvn > volume->current_gvn;
-  if (behind) return fail(StatusCode::unavailable, "this master is behind the versions already given");
+  // A node accepted a version above all that were given here, or this holder was given one. A holder's word
+  // counts for this manager version alone: what it claims of a higher one has to wait for a node's hello.
+  const Gvn last_given = make_gvn(mine_, volume->open_version);
+  const bool node_saw_more = volume->current_gvn > last_given;
+  const bool holder_saw_more =
+      self != nullptr && request.previous_gvn >= last_given && request.previous_gvn > volume->current_gvn;
+  if (node_saw_more || holder_saw_more) {
+    const Gvn seen = node_saw_more ? volume->current_gvn : request.previous_gvn;
+    if (node_saw_more || sluice::manager_version(seen) == mine_) behind = sluice::manager_version(seen);
+    return fail(StatusCode::unavailable, "this master is behind the versions already given");
+  }
   const Status granted = grant(request, *volume, answer.gvn);
   if (granted) transaction.put_volume(*volume);  // P2
   return granted;
@@ -237,6 +245,7 @@ VerifyAnswer OpenService::on_verify(const VerifyRequest& request) {
   answer.volume = request.volume;
   answer.gvn = request.gvn;
   answer.manager_version = mine_;
+  told_[request.node] = mine_;
   return answer;
 }
 

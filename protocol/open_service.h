@@ -64,7 +64,7 @@ class OpenService {
   /// operator has decided.
   [[nodiscard]] std::optional<HelloAnswer> on_hello(const Hello& hello);
 
-  /// The node's connection broke.
+  /// The node's connection broke: the one of its last hello, not one that it has replaced.
   void on_node_lost(NodeId node);
 
   /// The node's answer to a QuiesceOrder. ok: the volume lives at its new place. Any other status: it is
@@ -107,7 +107,7 @@ class OpenService {
 
   [[nodiscard]] Status open_above_previous(const OpenRequest& request, OpenAnswer& answer);
   [[nodiscard]] Status open_volume(OpenTransaction& transaction, const OpenRequest& request,
-                                   OpenAnswer& answer, bool& behind) const;
+                                   OpenAnswer& answer, ManagerVersion& behind) const;
   [[nodiscard]] Status check_place(OpenTransaction& transaction, const VolumeRecord& volume) const;
   [[nodiscard]] bool still_stands(const Holder& holder, const VolumeRecord& volume,
                                   const OpenRequest& request) const;
@@ -123,6 +123,7 @@ class OpenService {
   ManagerVersion mine_;
   std::map<NodeId, Node> nodes_;
   std::map<NodeId, PartialHello> partial_hellos_;
+  std::map<NodeId, ManagerVersion> told_;  ///< the last version that the node learned from this very master
 };
 
 }  // namespace sluice::protocol

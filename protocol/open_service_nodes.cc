@@ -26,6 +26,7 @@ std::optional<HelloAnswer> OpenService::on_hello(const Hello& hello) {
   nodes_.erase(hello.node);
   const StatusCode status = take_in(hello, whole);
   if (status == StatusCode::ok) nodes_[hello.node] = {hello.boot, true, hello.addresses, hello.reactors};
+  told_[hello.node] = mine_;
   return HelloAnswer{status, mine_};
 }
 
@@ -35,7 +36,11 @@ StatusCode OpenService::take_in(const Hello& last, const PartialHello& whole) {
   for (const FenceReport& report : whole.fences)
     highest = std::max(highest, sluice::manager_version(report.fence));
 
-  bool behind = highest > mine_;
+  // A node that has met this very version, but not from this master, has met another master that gave itself
+  // the same: one of the two is restored from an old copy, and what the other says may still be on its way.
+  const auto told = told_.find(last.node);
+  const bool met_another = highest == mine_ && (told == told_.end() || told->second != mine_);
+  bool behind = highest > mine_ || met_another;
   bool rolled_back = false;
   const Status status = transact([&](OpenTransaction& transaction) -> Status {
     const auto reported = [&](VolumeId volume) {

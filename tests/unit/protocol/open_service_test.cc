@@ -29,13 +29,17 @@ class FaultyStore final : public OpenStore {
     return store_.manager_version();
   }
   Status transact(ManagerVersion mine, const Body& body) override {
-    if (fault == Fault::refuse) return fail(StatusCode::unavailable, "the store is gone");
+    if (fault == Fault::refuse || transactions_until_refusal == 0) {
+      return fail(StatusCode::unavailable, "the store is gone");
+    }
+    if (transactions_until_refusal) --*transactions_until_refusal;
     Status status = store_.transact(mine, body);
     if (status && fault == Fault::lose_answer) return fail(StatusCode::outcome_unknown, "no answer");
     return status;
   }
 
   Fault fault = Fault::none;
+  std::optional<int> transactions_until_refusal;
 
  private:
   MemoryOpenStore& store_;
@@ -331,6 +335,14 @@ TEST_CASE("attack 27, P1: a master restored from an old copy goes above all that
     REQUIRE(restored.on_hello(hello_of(kNode, kBoot, ManagerVersion(2), {{kVolume, gvn_of(2, 9)}})));
     CHECK(restored.manager_version() == ManagerVersion(3));
   }
+  SECTION("a node has met another master that gave itself the same version") {
+    REQUIRE(restored.take_over());
+    REQUIRE(restored.on_hello(hello_of(kNode, kBoot, ManagerVersion(2), {{kVolume, second}})));
+    CHECK(restored.manager_version() == ManagerVersion(3));
+    // Met again, after this master has told it that version: nothing new.
+    REQUIRE(restored.on_hello(hello_of(kNode, kBoot, ManagerVersion(3), {{kVolume, second}})));
+    CHECK(restored.manager_version() == ManagerVersion(3));
+  }
   SECTION("a node has a fence of a volume that the copy doesn't know") {
     REQUIRE(restored.take_over());
     REQUIRE(restored.on_hello(
@@ -357,6 +369,27 @@ TEST_CASE("attack 27, P1: a holder that has seen more than a restored master mak
   CHECK(cluster.master.manager_version() == ManagerVersion(2));
   // A claim of a higher manager version isn't taken from a client.
   CHECK(cluster.master.on_open(reopen_request(kA, gvn_of(9, 1))).status == StatusCode::unavailable);
+  CHECK(cluster.master.manager_version() == ManagerVersion(2));
+}
+
+TEST_CASE(
+    "attack 27, P1: a master that learned of a newer version, and couldn't go above it, does so at the open",
+    "[P1][attack]") {
+  Cluster cluster;
+  REQUIRE(cluster.master.on_hello(hello_of(kOtherNode, BootId(60))));
+  const Gvn first = cluster.open(kA);
+  // Another node, where the volume once was, has a newer fence; the store fails as that is acted on.
+  cluster.faulty.transactions_until_refusal = 1;
+  const FenceReport newer{kVolume, gvn_of(1, 9)};
+  CHECK(cluster.hello(hello_of(kOtherNode, BootId(60), ManagerVersion(1), {newer})) ==
+        StatusCode::unavailable);
+  CHECK(cluster.master.manager_version() == ManagerVersion(1));
+  CHECK(cluster.record().current_gvn == newer.fence);
+  CHECK(cluster.master.on_open(open_request(kB)).status == StatusCode::unavailable);
+  cluster.faulty.transactions_until_refusal.reset();
+
+  CHECK(cluster.master.on_open(reopen_request(kA, first)).status == StatusCode::stale_version);
+  CHECK(cluster.open(kB) > newer.fence);
   CHECK(cluster.master.manager_version() == ManagerVersion(2));
 }
 
@@ -542,6 +575,25 @@ TEST_CASE("a move: moving, quiesced, then the new place, and the holder reopens 
   CHECK(answer.node == kOtherNode);
   CHECK(answer.gvn > gvn);
   CHECK(next.unfinished_moves()->empty());
+}
+
+TEST_CASE("attack 22: a volume doesn't leave a node that is cut off from the master, and may still write",
+          "[move][attack]") {
+  Cluster cluster;
+  const Gvn gvn = cluster.open(kA);
+  CHECK(cluster.hello(hello_of(kOtherNode, BootId(60))) == StatusCode::ok);
+  cluster.master.on_node_lost(kNode);
+  CHECK(cluster.master.on_open(open_request(stealing(kB))).status == StatusCode::unavailable);
+  // Neither a move nor another master makes up for the old node's own word that it is quiesced.
+  REQUIRE(cluster.master.start_move(kVolume, kOtherNode));
+  CHECK_FALSE(cluster.master.on_quiesced(kNode, {StatusCode::timed_out, kVolume, gvn}));
+  CHECK_FALSE(cluster.master.on_quiesced(kOtherNode, {StatusCode::ok, kVolume, gvn}));
+  CHECK(cluster.master.on_open(open_request(stealing(kB))).status == StatusCode::moving);
+  OpenService next(cluster.store);
+  REQUIRE(next.take_over());
+  REQUIRE(next.on_hello(hello_of(kOtherNode, BootId(60))));
+  CHECK(next.on_open(open_request(stealing(kB))).status == StatusCode::moving);
+  CHECK(cluster.record().node == kNode);
 }
 
 TEST_CASE("a move of a volume that was never opened is over at once, and senseless ones are refused",
