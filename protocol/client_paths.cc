@@ -30,7 +30,9 @@ void ClientSession::on_path_accepted(const PathAccept& grant, Instant now) {
     longest_write = std::max(longest_write, slots.slot_size);
   const bool carries_writes =
       config_.mode == AccessMode::read_only || longest_write >= config_.max_data_length;
-  if (!grant.is_consistent() || grant.gvn != acknowledged_gvn_ || !carries_writes) {
+  const bool is_granted = grant.is_consistent() && grant.gvn == acknowledged_gvn_ &&
+                          grant.depth <= config_.path_depth && carries_writes;
+  if (!is_granted) {
     kill_paths(mask_of(grant.path), now);
     advance(now);
     return;

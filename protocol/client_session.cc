@@ -318,7 +318,7 @@ void ClientSession::on_close_answer(RequestId id, const CloseAnswer& answer, Ins
 
 void ClientSession::close_step_over(Instant now) {
   if (close_step_ == CloseStep::tell_master) {
-    end(StatusCode::ok, now);
+    end(close_unconfirmed_ ? StatusCode::timed_out : StatusCode::ok, now);
     return;
   }
   close_step_ = CloseStep::tell_master;
@@ -364,6 +364,7 @@ void ClientSession::advance(Instant now) {
     if (step_timed_out && close_step_ == CloseStep::tell_master) {
       end(StatusCode::timed_out, now);
     } else if (step_timed_out) {
+      close_unconfirmed_ = true;  // C2: what the session left in flight may still have its effect
       close_step_over(now);
     }
   } else if (closing_ && phase_ != SessionPhase::ended) {

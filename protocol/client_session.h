@@ -157,6 +157,7 @@ class ClientSession {
   std::optional<Instant> lost_since_;  ///< since when no path is up
   bool gave_up_ = false;               ///< OnLoss::fail took effect; over with the next session
   bool closing_ = false;
+  bool close_unconfirmed_ = false;  ///< the node never said that the session is over
   CloseStep close_step_ = CloseStep::finish_io;
   Instant close_step_since_;
   std::array<Instant, kMaxPaths> keepalive_sent_{};

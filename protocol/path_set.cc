@@ -70,7 +70,6 @@ void PathSet::accept(PathId path, const PathAccept& grant, PathTag tag, Instant 
   accepted.in_capsule_limit = grant.in_capsule_limit;
   accepted.slots.grant(grant.slots);
   accepted.last_heard = now;
-  accepted.wait = Duration::zero();
 }
 
 void PathSet::refuse(PathId path, Instant now) {

@@ -25,7 +25,7 @@ enum class PathState : std::uint8_t {
 [[nodiscard]] std::string_view to_string(PathState state) noexcept;
 
 /// How long a path that was lost waits before it connects again: doubled with every failure in a row, so
-/// that a dead node isn't stormed.
+/// that a dead node isn't stormed, nor one that accepts and then does nothing.
 struct Backoff {
   Duration min{};
   Duration max{};
@@ -71,7 +71,11 @@ class PathSet {
   void kill(PathId path);
   /// Dying to down: the queue pair is gone, and with it all that was in flight.
   void destroy(PathId path, Instant now);
-  void heard(PathId path, Instant now) { at(path).last_heard = now; }
+  /// The peer gave a sign of life: the connection works, and its loss is tried to be made good at once.
+  void heard(PathId path, Instant now) {
+    at(path).last_heard = now;
+    at(path).wait = Duration::zero();
+  }
 
   /// The path with the fewest requests in flight among those that have room for one more, and for a write
   /// (`data_length` > 0) have capsule or slot for its data.

@@ -214,6 +214,26 @@ TEST_CASE("attack 9, C4, C5: after a node's restart everything unanswered goes o
   CHECK(client.one<PostIo>().tag == 3);
 }
 
+TEST_CASE("attack 10, C1, C5: no read sees a write whose effect a node's restart could undo and redo",
+          "[C1][C5][attack]") {
+  Established client;
+  const PostIo write = client.post(IoOp::write, 1, 7);
+  // The write may have landed; a read that could see it isn't sent before the write is answered.
+  CHECK(client.submit(IoOp::read, 2, 7) == StatusCode::ok);
+  CHECK(client.none<PostIo>());
+  client.lose_paths();
+  const SendOpen asked = client.wait_for_question();
+  client.answer_open(asked.id, client.granted(gvn_of(2), OpenKind::reopen));
+  client.destroy_path(0);
+  client.destroy_path(1);
+  const std::vector<PostIo> sent = client.join(gvn_of(2));
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].tag == write.tag);
+  client.respond(sent[0]);
+  CHECK(client.completed() == Tags{1});
+  CHECK(client.one<PostIo>().tag == 2);
+}
+
 TEST_CASE("C5: what a session in between had no path to send goes out in the one after it", "[C5]") {
   Established client;
   client.respond(client.post(IoOp::write, 1, 7), StatusCode::no_session);
@@ -424,6 +444,18 @@ TEST_CASE("C2: a close that is never confirmed ends in bounded time and says so"
   client.destroy_path(0);
   client.destroy_path(1);
   CHECK(client.phase() == SessionPhase::ended);
+}
+
+TEST_CASE("C2: a close that the master knows of and the node never confirmed isn't called confirmed",
+          "[C2]") {
+  Established client;
+  client.close();
+  client.tick(client.config.close_timeout);  // the node doesn't answer
+  const SendClose to_master = client.all<SendClose>().back();
+  CHECK(to_master.node == NodeId(0));
+  client.answer_close(to_master.id, gvn_of(1));
+  CHECK(client.phase() == SessionPhase::ended);
+  CHECK(client.session.end_reason() == StatusCode::timed_out);
 }
 
 TEST_CASE("closing before the node ever took the session tells the master alone", "[C2]") {

@@ -401,6 +401,9 @@ TEST_CASE("a grant that can't carry the volume's writes, or isn't for this sessi
   SECTION("no depth") {
     accept.depth = 0;
   }
+  SECTION("more depth than was asked for, and there are receives for") {
+    accept.depth = static_cast<std::uint16_t>(client.config.path_depth + 1);
+  }
   client.session.on_path_accepted(accept, client.now);
   client.collect();
   CHECK(client.one<KillPath>().path == attach.path);

@@ -82,8 +82,17 @@ TEST_CASE("a path connects again only when destroyed, later after every failure,
     two.paths.refuse(kFirst, two.now);
   }
   CHECK(two.paths.epoch(kFirst) == PathEpoch(6));
+  // A node that accepts and says nothing isn't stormed either; one that has spoken is tried again at once.
+  for (const bool has_spoken : {false, true}) {
+    two.now = two.now + milliseconds(300);
+    two.up(kFirst, grant(1, 4096, 0));
+    if (has_spoken) two.paths.heard(kFirst, two.now);
+    two.paths.kill(kFirst);
+    two.paths.destroy(kFirst, two.now);
+    CHECK(two.paths.may_connect(kFirst, two.now) == has_spoken);
+  }
   two.paths.reset(1, two.now);
-  CHECK(two.paths.connect(kFirst) == PathEpoch(7));
+  CHECK(two.paths.connect(kFirst) == PathEpoch(9));
 }
 
 }  // namespace sluice::protocol
