@@ -10,6 +10,7 @@
 #include <queue>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -79,6 +80,8 @@ class Simulation {
     REQUIRE(all_done());
     REQUIRE(completions_ > 0);
   }
+
+  [[nodiscard]] std::uint64_t requests_after_fence() const { return requests_after_fence_; }
 
  private:
   struct Write {
@@ -156,14 +159,20 @@ class Simulation {
     return *masters_.back();
   }
   void say_hello() {
+    std::optional<Gvn> fence;
+    tell_node([&](ServerActions& actions) { fence = node_->prepare_hello(actions); });
+    if (!fence) return after(delay(), on_boot([this] { say_hello(); }));
     Hello hello;
     hello.node = kNode;
     hello.boot = BootId(boot_);
     hello.manager_version = node_->manager_version();
     for (std::size_t i = 0; i < kPaths; ++i)
       hello.addresses.push_back(*NodeAddress::from("node:1"));
-    hello.fences.push_back({kVolume, durable_fence_});
-    static_cast<void>(masters_.back()->on_hello(hello));
+    hello.fences.push_back({kVolume, *fence});
+    const std::optional<HelloAnswer> answer = masters_.back()->on_hello(hello);
+    REQUIRE(answer.has_value());
+    CHECK(answer->status == StatusCode::ok);
+    node_->on_manager_version(answer->manager_version);
   }
 
   // --- clients ---
@@ -324,6 +333,12 @@ class Simulation {
       std::copy(frame.begin(), frame.end(), capsule.begin());
       const std::size_t data =
           action.request.placement == DataPlacement::in_capsule ? action.request.length : 0;
+      // 2: what comes after its session was fenced is noted, and must never be answered.
+      const ServerSession* session = node_->session(connections_[id].key.gvn);
+      if (session == nullptr || !session->is_active()) {
+        came_after_fence_.insert({connections_[id].key, action.request.seq});
+        ++requests_after_fence_;
+      }
       tell_node([&](ServerActions& actions) {
         node_->on_request(connections_[id].key, std::span(capsule).first(kIoRequestSize + data), actions);
       });
@@ -438,6 +453,8 @@ class Simulation {
 
   void perform(const Execute& action) {
     const Gvn gvn = action.path.gvn;
+    // 2: nothing is admitted once the fence of a newer session is being written.
+    CHECK(gvn >= fenced_below_);
     after(microseconds(random_.below(500)), on_boot([this, gvn, action] {
             bool may = false;
             tell_node([&](ServerActions& actions) { may = node_->may_submit(gvn, action.attempt, actions); });
@@ -486,7 +503,9 @@ class Simulation {
   }
 
   void perform(const Respond& action) {
-    // 2: no answer to a session for work admitted after the fence: only a live connection of it can get one.
+    // 2: no answer to a session for work admitted after the fence.
+    CHECK(action.path.gvn >= fenced_below_);
+    CHECK_FALSE(came_after_fence_.contains({action.path, action.response.seq}));
     Connection* connection = find(action.path);
     if (connection == nullptr) return;
     connection->last_response = std::max(connection->last_response, now_ + delay());
@@ -531,6 +550,7 @@ class Simulation {
     });
   }
   void perform(const PersistFence& action) {
+    fenced_below_ = std::max(fenced_below_, action.fence);
     after(delay(), on_boot([this, action] {
             CHECK(action.fence >= durable_fence_);  // 9: monotone
             durable_fence_ = action.fence;
@@ -598,6 +618,19 @@ class Simulation {
   std::array<std::size_t, kBlocks> floor_{};  ///< place of the latest acknowledged write
   std::map<std::uint64_t, Write> writes_;
   std::set<std::pair<Gvn, Seq>> executed_;
+
+  struct ByPlace {
+    using Request = std::pair<PathKey, Seq>;
+    bool operator()(const Request& a, const Request& b) const {
+      const auto place = [](const Request& each) {
+        return std::tuple(each.first.gvn, each.first.path, each.first.epoch, each.second);
+      };
+      return place(a) < place(b);
+    }
+  };
+  Gvn fenced_below_;
+  std::set<ByPlace::Request, ByPlace> came_after_fence_;
+  std::uint64_t requests_after_fence_ = 0;
 };
 
 }  // namespace
@@ -606,10 +639,14 @@ TEST_CASE(
     "invariants 1, 2, 3, 4, 5, 6, 9 and liveness, end to end: two clients that steal from each other, "
     "a node and masters that are replaced, messages that are lost, repeated and late",
     "[C1][C3][C4][C5][P1][P2][P3][end_to_end]") {
+  std::uint64_t requests_after_fence = 0;
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
-    Simulation(seed).run();
+    Simulation simulation(seed);
+    simulation.run();
+    requests_after_fence += simulation.requests_after_fence();
   }
+  CHECK(requests_after_fence > 100);  // invariant 2 was put to the test
 }
 
 }  // namespace sluice::protocol::test
