@@ -7,6 +7,7 @@
 
 #include "protocol/io_frame.h"
 #include "protocol/sequence_window.h"
+#include "tests/unit/protocol/client_harness.h"
 #include "tests/unit/protocol/server_harness.h"
 
 // Counts every allocation of this program, to show that the data path makes none.
@@ -103,6 +104,56 @@ TEST_CASE("admission, completion, repeats, refusals and path deaths allocate not
   actions.clear();
   node.volume.on_request(second, frame, actions);  // refused, and the path killed
   as_expected = as_expected && std::holds_alternative<DestroyQueuePair>(actions[0]);
+  const std::size_t made = counter.made();
+  CHECK(as_expected);
+  CHECK(made == 0);
+}
+
+TEST_CASE("submission, waiting, completion and a lost path allocate nothing at the client", "[allocation]") {
+  test::ClientHarness client;
+  client.establish(gvn_of(1));
+  ClientSession& session = client.session;
+  const Instant now = client.now;
+  std::array<PostIo, 2> sent;
+  bool as_expected = true;
+  const auto submit = [&](std::uint64_t tag, std::uint64_t block) {
+    IoSubmission io;
+    io.tag = tag;
+    io.op = IoOp::write;
+    io.offset = ByteCount(block * test::ClientHarness::kBlock);
+    io.length = test::ClientHarness::kBlock;
+    as_expected = as_expected && session.submit(io, now) == StatusCode::ok;
+  };
+  /// What the last event sent.
+  const auto take_post = [&] {
+    PostIo found;
+    for (const ClientAction& action : session.actions()) {
+      if (const auto* post = std::get_if<PostIo>(&action)) found = *post;
+    }
+    session.clear_actions();
+    return found;
+  };
+  const auto answer = [&](const PostIo& post) {
+    session.on_response(post.path, post.epoch,
+                        {post.request.op, false, StatusCode::ok, post.request.gvn, post.request.seq, 0}, now);
+  };
+  const Counter counter;
+  for (std::uint64_t round = 1; round <= 3000; ++round) {
+    submit(2 * round, round % 512);
+    sent[0] = take_post();
+    submit(2 * round + 1, round % 512);  // C1: waits
+    as_expected = as_expected && session.actions().empty();
+    answer(sent[0]);
+    sent[1] = take_post();
+    as_expected = as_expected && sent[1].tag == 2 * round + 1;
+    answer(sent[1]);
+    session.clear_actions();
+  }
+  submit(1, 0);
+  const PostIo last = take_post();
+  session.on_path_failed(last.path, last.epoch, now);
+  const PostIo retry = take_post();
+  as_expected = as_expected && retry.tag == 1 && retry.path != last.path;
   const std::size_t made = counter.made();
   CHECK(as_expected);
   CHECK(made == 0);
