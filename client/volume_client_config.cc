@@ -19,8 +19,10 @@ constexpr std::size_t kMinBounceBytes = std::size_t{2} << 20U;
 /// Keepalives, asked and answered, on top of what requests and responses need.
 constexpr std::uint16_t kKeepaliveCredits = 8;
 constexpr std::uint32_t kSignalInterval = 16;
-/// A response is 32 bytes, a keepalive 33.
-constexpr std::uint32_t kLongestMessageBytes = 128;
+/// What a channel adds to its queues for credit messages.
+constexpr std::uint32_t kChannelReserve = 2;
+/// Requests on one path; more paths carry more.
+constexpr std::uint32_t kMaxPathDepth = 128;
 
 tl::unexpected<Error> bad(std::string message) {
   return fail(StatusCode::invalid_argument, std::move(message));
@@ -92,8 +94,7 @@ Result<VolumeClientConfig> make_volume_client_config(const BlockClientConfig& co
   session.mode = config.read_only ? protocol::AccessMode::read_only : protocol::AccessMode::read_write;
   session.steal = config.steal;
   session.max_outstanding = std::max(config.queue_depth, kMinOperations);
-  session.path_depth = static_cast<std::uint16_t>(
-      std::min<std::uint32_t>(protocol::kDefaultPathDepth, session.max_outstanding));
+  session.path_depth = static_cast<std::uint16_t>(std::min(kMaxPathDepth, session.max_outstanding));
   session.on_loss = config.on_loss == LossPolicy::fail ? protocol::OnLoss::fail : protocol::OnLoss::queue;
   session.loss_deadline = config.loss_deadline;
   session.io_timeout = config.io_timeout;
@@ -104,25 +105,27 @@ Result<VolumeClientConfig> make_volume_client_config(const BlockClientConfig& co
   return checked;
 }
 
-transport::ChannelConfig path_channel_config(std::uint16_t depth) noexcept {
+transport::ChannelConfig path_channel_config(std::uint16_t depth, std::uint32_t max_queue_depth) noexcept {
   transport::ChannelConfig config;
-  config.max_receive_bytes = kLongestMessageBytes;
+  config.max_receive_bytes = kLongestPathMessage;
   config.max_send_head_bytes = protocol::kIoRequestSize;
   config.receive_credits = static_cast<std::uint16_t>(depth + kKeepaliveCredits);
   // A request that was answered stays in the send queue until a signalled one after it has completed, and
   // its completion may come after the answer: so there is room for as many answered ones as unanswered.
-  config.send_depth = std::uint32_t{4} * depth + kKeepaliveCredits + 2 * kSignalInterval;
-  config.signal_interval = kSignalInterval;
+  config.send_depth = std::min(std::uint32_t{4} * depth + kKeepaliveCredits + 2 * kSignalInterval,
+                               max_queue_depth - kChannelReserve);
+  config.signal_interval = std::min(kSignalInterval, config.send_depth / 2);
   config.max_inline_bytes = protocol::kIoRequestSize;
   return config;
 }
 
-std::uint32_t completion_queue_depth(const VolumeClientConfig& config) noexcept {
+std::uint32_t completion_queue_depth(const VolumeClientConfig& config,
+                                     std::uint32_t max_queue_depth) noexcept {
   // What an endpoint takes beyond its channel's numbers: credit messages in both directions, and the drain.
   constexpr std::uint32_t kExtra = 8;
   // Control connections: two, and as many that are being replaced.
   constexpr std::uint32_t kControl = 4 * 64;
-  const transport::ChannelConfig path = path_channel_config(config.session.path_depth);
+  const transport::ChannelConfig path = path_channel_config(config.session.path_depth, max_queue_depth);
   const std::uint32_t per_path = path.send_depth + path.receive_credits + kExtra;
   return static_cast<std::uint32_t>(protocol::kMaxPaths) * per_path + kControl;
 }

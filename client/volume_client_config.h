@@ -24,10 +24,15 @@ struct VolumeClientConfig {
 /// Errors: invalid_argument, naming the field and what was expected.
 Result<VolumeClientConfig> make_volume_client_config(const BlockClientConfig& config);
 
-/// The channel of a path: `depth` requests of which each may take a WRITE and a SEND, and keepalives.
-transport::ChannelConfig path_channel_config(std::uint16_t depth) noexcept;
+/// The longest message that a node sends on a path, bytes: a response is 32, a keepalive 33.
+inline constexpr std::size_t kLongestPathMessage = 128;
+
+/// The channel of a path: `depth` requests of which each may take a WRITE and a SEND, and keepalives. On a
+/// device with shorter queues than that (`max_queue_depth`), requests wait for room (PathLink).
+transport::ChannelConfig path_channel_config(std::uint16_t depth, std::uint32_t max_queue_depth) noexcept;
 
 /// What a rail's completion queue must have room for, so that every connection of one client fits it.
-std::uint32_t completion_queue_depth(const VolumeClientConfig& config) noexcept;
+std::uint32_t completion_queue_depth(const VolumeClientConfig& config,
+                                     std::uint32_t max_queue_depth) noexcept;
 
 }  // namespace sluice::client

@@ -1,0 +1,140 @@
+#include "client/control_connections.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace sluice::client {
+namespace {
+
+using protocol::ControlFrame;
+
+/// The node of now and those that a volume came from.
+constexpr std::size_t kMaxKnownNodes = 4;
+
+/// A master that isn't in charge says so in whatever answer it gives.
+bool says_not_master(const ControlFrame& frame) noexcept {
+  return std::visit(
+      [](const auto& message) {
+        if constexpr (requires { message.status; }) {
+          return message.status == StatusCode::not_master;
+        } else {
+          return false;
+        }
+      },
+      frame.message);
+}
+
+std::vector<transport::Address> dialable(const ControlConnections::Addresses& addresses) {
+  std::vector<transport::Address> parsed;
+  for (const protocol::NodeAddress& text : addresses) {
+    if (auto address = transport::parse_address(text.view())) parsed.push_back(std::move(*address));
+  }
+  return parsed;
+}
+
+}  // namespace
+
+ControlConnections::ControlConnections(runtime::Reactor& reactor, const VolumeClientConfig& config,
+                                       ControlHandler& handler)
+    : reactor_(reactor), redial_(config.redial), keepalive_(config.control_keepalive), handler_(handler) {
+  master_.dialer = make_dialer(config.masters);
+}
+
+void ControlConnections::learn(protocol::NodeId node, const Addresses& addresses) {
+  const auto known =
+      std::find_if(known_.begin(), known_.end(), [&](const KnownNode& k) { return k.node == node; });
+  if (known != known_.end()) {
+    if (node == dialed_node_ && !(known->addresses == addresses)) addresses_changed_ = true;
+    known->addresses = addresses;
+    return;
+  }
+  if (known_.size() == kMaxKnownNodes) known_.erase(known_.begin());
+  known_.push_back({node, addresses});
+}
+
+// ---- Asking
+
+void ControlConnections::ask_master(const ControlFrame& question) {
+  ask(master_, question);
+}
+
+void ControlConnections::ask_node(protocol::NodeId node, const ControlFrame& question) {
+  wanted_node_ = node;
+  if (!is_due()) return ask(node_, question);
+  node_.question = question;  // asked once the next tick has dialed
+}
+
+void ControlConnections::ask(Party& party, const ControlFrame& question) {
+  party.question = question;
+  if (party.dialer && party.dialer->is_up()) static_cast<void>(party.dialer->send(question));
+}
+
+void ControlConnections::drop_questions() noexcept {
+  master_.question.reset();
+  node_.question.reset();
+}
+
+void ControlConnections::tick(Instant now) {
+  if (is_due()) dial_wanted_node();
+  master_.dialer->tick(now);
+  if (node_.dialer) node_.dialer->tick(now);
+}
+
+void ControlConnections::dial_wanted_node() {
+  const auto known =
+      std::find_if(known_.begin(), known_.end(), [&](const KnownNode& k) { return k.node == wanted_node_; });
+  dialed_node_ = wanted_node_;
+  addresses_changed_ = false;
+  node_.dialer.reset();
+  std::vector<transport::Address> addresses;
+  if (known != known_.end()) addresses = dialable(known->addresses);
+  if (addresses.empty()) {
+    node_.trouble = "the master named no address at which the node can be reached";
+    return;
+  }
+  node_.dialer = make_dialer(std::move(addresses));
+}
+
+std::unique_ptr<runtime::Dialer> ControlConnections::make_dialer(std::vector<transport::Address> addresses) {
+  runtime::DialerHandler& handler = *this;
+  return std::make_unique<runtime::Dialer>(
+      reactor_, runtime::Rail{}, runtime::DialerConfig{std::move(addresses), redial_, keepalive_}, handler);
+}
+
+// ---- From the dialers
+
+ControlConnections::Party& ControlConnections::party_of(const runtime::Dialer& dialer) noexcept {
+  return &dialer == master_.dialer.get() ? master_ : node_;
+}
+
+std::string ControlConnections::name_of(const runtime::Dialer& dialer) const {
+  return (&dialer == master_.dialer.get() ? "master " : "node ") + to_string(dialer.address());
+}
+
+void ControlConnections::on_dialed(runtime::Dialer& dialer) {
+  Party& party = party_of(dialer);
+  party.trouble.clear();
+  handler_.on_control_change(name_of(dialer), {StatusCode::ok, {}});
+  if (party.question) static_cast<void>(dialer.send(*party.question));
+}
+
+void ControlConnections::on_frame(runtime::Dialer& dialer, const ControlFrame& frame) {
+  Party& party = party_of(dialer);
+  const bool wrong_master = &party == &master_ && says_not_master(frame);
+  if (wrong_master) {
+    party.trouble = to_string(dialer.address()) + " isn't the master in charge";
+    dialer.try_next();
+    return;  // the question goes to the next one
+  }
+  if (party.question && party.question->request_id == frame.request_id) party.question.reset();
+  handler_.on_answer(frame);
+}
+
+/// `why` names the address as often as not; the name before it always does.
+void ControlConnections::on_hung_up(runtime::Dialer& dialer, const Error& why) {
+  party_of(dialer).trouble = why.describe();
+  handler_.on_control_change(&dialer == master_.dialer.get() ? "master" : "node", why);
+}
+
+}  // namespace sluice::client
