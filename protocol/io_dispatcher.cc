@@ -102,19 +102,12 @@ bool IoDispatcher::post(Id id, Instant now) {
   return true;
 }
 
-/// The operation with a live attempt of this number on this path. One that was answered on another path has
-/// left the numbers, and is looked for among all: that is rare.
+/// The unanswered operation with a live attempt of this number on this path. An answered one has attempts on
+/// paths that are dying alone, from which no response is taken any more.
 IoDispatcher::Id IoDispatcher::find_attempt(Seq seq, PathId path) const {
-  const auto has_attempt = [&](Id id) { return (table_[id].live & mask_of(path)) != 0; };
-  const Id unanswered = table_.find(seq);
-  if (unanswered != OutstandingTable::kNone) {
-    return has_attempt(unanswered) ? unanswered : OutstandingTable::kNone;
-  }
-  for (Id id = 0; id < table_.capacity(); ++id) {
-    const Operation& operation = table_[id];
-    if (operation.state == OperationState::answered && operation.seq == seq && has_attempt(id)) return id;
-  }
-  return OutstandingTable::kNone;
+  const Id id = table_.find(seq);
+  const bool has_attempt = id != OutstandingTable::kNone && (table_[id].live & mask_of(path)) != 0;
+  return has_attempt ? id : OutstandingTable::kNone;
 }
 
 ResponseVerdict IoDispatcher::respond(PathId path, const IoResponse& response, Instant now) {
@@ -125,12 +118,7 @@ ResponseVerdict IoDispatcher::respond(PathId path, const IoResponse& response, I
   Operation& operation = table_[id];
   operation.live &= static_cast<PathMask>(~mask_of(path));
   paths_.give_back(path, operation.attempts.at(path.value()).slot);
-  ResponseVerdict verdict = ResponseVerdict::fine;
-  if (operation.state == OperationState::answered) {
-    complete_if_retired(id);
-  } else {
-    verdict = settle(id, response);
-  }
+  const ResponseVerdict verdict = settle(id, response);
   // Otherwise this path, or the session, is about to go: what is sent now would go with it.
   if (verdict == ResponseVerdict::fine) pump(now);
   return verdict;

@@ -31,5 +31,16 @@ TEST_CASE("an errno becomes the code that fits, and keeps the system's words", "
   REQUIRE(!status);
   CHECK(status.error().code == StatusCode::connection_refused);
   CHECK(status.error().message == "connect to 127.0.0.1:1: Connection refused");
-  CHECK(sluice::fail_errno(-ENOMEM, "x").value().code == StatusCode::out_of_memory);
+  const auto code_of = [](int errno_value) { return sluice::fail_errno(errno_value, "x").value().code; };
+  CHECK(code_of(-ENOMEM) == StatusCode::out_of_memory);
+  CHECK(code_of(EMFILE) == StatusCode::out_of_memory);
+  CHECK(code_of(ENODEV) == StatusCode::no_device);
+  CHECK(code_of(EADDRINUSE) == StatusCode::address_unusable);
+  CHECK(code_of(EHOSTUNREACH) == StatusCode::address_unusable);
+  CHECK(code_of(ETIMEDOUT) == StatusCode::timed_out);
+  CHECK(code_of(EACCES) == StatusCode::permission_denied);
+  CHECK(code_of(EINVAL) == StatusCode::invalid_argument);
+  CHECK(code_of(ENOSYS) == StatusCode::unsupported);
+  CHECK(code_of(ENOSPC) == StatusCode::no_space);
+  CHECK(code_of(EIO) == StatusCode::system_error);
 }

@@ -239,7 +239,7 @@ TEST_CASE("attack 21, C2: a timed-out request kills its path and is sent again, 
   CHECK(client.none<PostIo>());
 }
 
-TEST_CASE("an answered operation whose second attempt is answered too completes once", "[C3]") {
+TEST_CASE("C3: an attempt that is answered twice completes once, and its path is killed", "[C3]") {
   Established client;
   const PostIo first = client.post(IoOp::write, 1, 7);
   client.fail_path(first.path.value());

@@ -216,6 +216,8 @@ TEST_CASE("fields that don't go together are inconsistent", "[wire]") {
   CHECK(inconsistent(std::get<QuiesceAnswer>(messages[7]), [](auto& m) { m.volume = VolumeId(0); }));
   CHECK(inconsistent(std::get<Hello>(messages[8]), [](auto& m) { m.node = NodeId(0); }));
   CHECK(inconsistent(std::get<Hello>(messages[8]), [](auto& m) { m.boot = BootId(0); }));
+  CHECK(inconsistent(std::get<Hello>(messages[8]), [](auto& m) { m.reactors = 0; }));
+  CHECK(inconsistent(std::get<Hello>(messages[8]), [](auto& m) { m.reactors = kMaxReactors + 1; }));
   CHECK(inconsistent(std::get<HelloAnswer>(messages[9]), [](auto& m) { m.manager_version = {}; }));
   CHECK(HelloAnswer{StatusCode::not_master, {}}.is_consistent());
   CHECK(inconsistent(std::get<CloseRequest>(messages[10]), [](auto& m) { m.client = {}; }));
@@ -292,7 +294,7 @@ TEST_CASE("control messages print all their fields", "[wire]") {
 }
 
 TEST_CASE("every enumerator of the control messages has a name of its own", "[wire]") {
-  for (std::uint16_t i = 0; i <= 14; ++i) {
+  for (std::uint16_t i = 0; i <= 64; ++i) {
     const auto type = static_cast<ControlType>(i);
     CHECK(is_valid(type) == (to_string(type) != "unknown_control_message"));
   }
