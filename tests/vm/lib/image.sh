@@ -2,6 +2,7 @@
 # The micro-VM's kernel, modules and initramfs, kept in a cache directory. Nothing of it is installed.
 #
 #   $cache/<package>_<version>/vmlinux             the kernel, uncompressed: emulated, xz takes four seconds of each boot
+#   $cache/<package>_<version>/vmlinuz             the same as it comes, for a boot loader
 #   $cache/<package>_<version>/lib/modules/...     its modules, with depmod's indexes
 #   $cache/<package>_<version>/initramfs-<digest>  busybox, guest/init and the modules that mounting the root takes
 #   $cache/current -> <package>_<version>
@@ -91,7 +92,7 @@ uncompress_kernel() { # BZIMAGE
 
 install_kernel() { # PACKAGE VERSION
   local work version target="$cache/$1_$2"
-  [[ -e "$target" ]] && return
+  [[ -e "$target/vmlinuz" ]] && return
   work=$(mktemp -d "$cache/.kernel.XXXXXX")
   if ! download_kernel "$1" "$2" "$work"; then
     # The mirrors drop a version when the next one comes out.
@@ -105,9 +106,15 @@ install_kernel() { # PACKAGE VERSION
   uncompress_kernel "$work/unpacked/boot/vmlinuz-$version" >"$work/kernel/vmlinux" ||
     fail 120 "can't uncompress the kernel of $1 $2"
   mv "$work/unpacked/boot/config-$version" "$work/kernel/config"
+  mv "$work/unpacked/boot/vmlinuz-$version" "$work/kernel/vmlinuz"
   (cd "$work/kernel/lib/modules/$version/kernel" && rm -rf "${unused_modules[@]}")
   depmod -b "$work/kernel" "$version"
-  mv "$work/kernel" "$target"
+  if [[ -e "$target" ]]; then
+    # Unpacked when the kernel as it comes wasn't kept yet. Machines may be running from the rest.
+    mv "$work/kernel/vmlinuz" "$target/vmlinuz"
+  else
+    mv "$work/kernel" "$target"
+  fi
   rm -rf "$work"
 }
 
