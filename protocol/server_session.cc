@@ -294,9 +294,13 @@ bool ServerSession::is_drained() const noexcept {
 }
 
 bool ServerSession::leaves_unflushed_writes() const noexcept {
+  return unflushed_.any() || owes_flush_error();
+}
+
+bool ServerSession::owes_flush_error() const noexcept {
   // A flush's failure is told once the client's `low` shows that it has the answer.
   const bool failure_is_untold = window_.base() <= last_failed_flush_;
-  return unflushed_.any() || fail_next_flush_ || failure_is_untold;
+  return fail_next_flush_ || failure_is_untold;
 }
 
 const IoRequest& ServerSession::request(AttemptId attempt) const noexcept {

@@ -89,6 +89,9 @@ class ServerSession {
   /// flush has told, as far as the node can know.
   [[nodiscard]] bool leaves_unflushed_writes() const noexcept;
 
+  /// P4: whether a flush still has to tell of a loss, as far as the node can know.
+  [[nodiscard]] bool owes_flush_error() const noexcept;
+
   /// The request of an attempt between its admission and its end.
   [[nodiscard]] const IoRequest& request(AttemptId attempt) const noexcept;
 

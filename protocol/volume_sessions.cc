@@ -384,6 +384,20 @@ const ServerSession* VolumeSessions::session(Gvn gvn) const noexcept {
   return held == held_.end() ? nullptr : held->session.get();
 }
 
+FixedVector<const ServerSession*, kMaxVolumeSessions> VolumeSessions::sessions() const noexcept {
+  FixedVector<const ServerSession*, kMaxVolumeSessions> all;
+  for (const Held& held : held_) {
+    if (held.session) all.push_back(held.session.get());
+  }
+  return all;
+}
+
+bool VolumeSessions::owes_flush_error() const noexcept {
+  return unflushed_writes_may_be_lost_ || std::any_of(held_.begin(), held_.end(), [](const Held& held) {
+           return held.session && held.session->owes_flush_error();
+         });
+}
+
 ServerSession* VolumeSessions::find(Gvn gvn) noexcept {
   auto* const held = std::find_if(held_.begin(), held_.end(), [gvn](const Held& each) {
     return each.session && each.session->config().gvn == gvn;

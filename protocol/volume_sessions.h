@@ -88,6 +88,10 @@ class VolumeSessions {
   [[nodiscard]] ManagerVersion manager_version() const noexcept { return manager_version_; }
   /// The session of this GVN, active or draining; null if there is none.
   [[nodiscard]] const ServerSession* session(Gvn gvn) const noexcept;
+  /// All of them, active or draining.
+  [[nodiscard]] FixedVector<const ServerSession*, kMaxVolumeSessions> sessions() const noexcept;
+  /// P4: a flush still has to tell of writes that were lost, or may have been, between two sessions.
+  [[nodiscard]] bool owes_flush_error() const noexcept;
   /// Refusals of all sessions so far.
   [[nodiscard]] RefusalCounts refusals() const noexcept;
   /// Answers of masters that were ignored because a newer one is known, or nobody waits for them.
