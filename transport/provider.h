@@ -94,9 +94,9 @@ class Region {
 
   /// `length` bytes from `offset`; the range must lie inside.
   [[nodiscard]] LocalBuffer local(std::uint64_t offset, std::uint32_t length) const noexcept {
-    check(offset <= memory().size() && length <= memory().size() - offset,
-          "a local buffer lies inside its region");
-    return {memory().data() + offset, length, local_key()};
+    const std::span<std::byte> all = memory();
+    check(offset <= all.size() && length <= all.size() - offset, "a local buffer lies inside its region");
+    return {all.data() + offset, length, local_key()};
   }
 };
 

@@ -44,6 +44,7 @@ Status PerfLink::prepare_memory(std::uint32_t half_bytes) {
   auto region = domain_->register_memory(memory_, transport::Access::remote_write);
   if (!region) return tl::unexpected(region.error());
   region_ = std::move(*region);
+  outgoing_ = region_->local(0, static_cast<std::uint32_t>(half_size));
   auto receive_region = domain_->register_memory(receive_memory_, transport::Access::local_write);
   if (!receive_region) return tl::unexpected(receive_region.error());
   receive_region_ = std::move(*receive_region);
@@ -118,6 +119,7 @@ Result<std::unique_ptr<PerfLink>> PerfLink::connect(transport::Provider& provide
 }
 
 Status PerfLink::wait_until_established() {
+  inline_bytes_ = endpoint_->max_inline_bytes();
   std::array<Completion, 1> first;
   for (;;) {
     while (auto event = provider_.next_event()) {
@@ -155,9 +157,9 @@ void PerfLink::prepare(transport::WorkRequest& work, Opcode opcode, std::uint32_
   ++unsignaled_run_;
   work.signaled = signaled || unsignaled_run_ >= kSignalEvery;
   if (work.signaled) unsignaled_run_ = 0;
-  work.inline_data = length <= endpoint_->max_inline_bytes();
+  work.inline_data = length <= inline_bytes_;
   work.segment_count = 1;
-  work.segments[0] = region_->local(0, length);
+  work.segments[0] = {outgoing_.data, length, outgoing_.key};
   work.remote = peer_target_;
 }
 

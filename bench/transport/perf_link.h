@@ -71,7 +71,9 @@ class PerfLink {
   std::unique_ptr<transport::Region> receive_region_;
   std::unique_ptr<transport::Endpoint> endpoint_;
   std::vector<transport::ReceiveRequest> initial_receives_;
+  transport::LocalBuffer outgoing_;
   transport::RemoteBuffer peer_target_;
+  std::uint32_t inline_bytes_ = 0;
   std::uint32_t receive_bytes_ = 0;
   std::uint64_t received_ = 0;
   std::uint64_t completed_ = 0;

@@ -70,7 +70,7 @@ Result<std::unique_ptr<VerbsCompletionQueue>> VerbsCompletionQueue::create(Provi
 }
 
 VerbsCompletionQueue::~VerbsCompletionQueue() {
-  check(std::ranges::all_of(sinks_, [](const CompletionSink* sink) { return sink == nullptr; }),
+  check(std::ranges::all_of(sinks_, [](const Attached& attached) { return attached.sink == nullptr; }),
         "endpoints are destroyed before their completion queue");
   if (queue_) {
     consume_notifications();
@@ -87,13 +87,13 @@ Result<std::uint16_t> VerbsCompletionQueue::attach(CompletionSink& sink, std::ui
                     std::to_string(depth_ - reserved_) + " entries left, the connection needs " +
                     std::to_string(entries) + ": make it deeper or the connections' queues shorter");
   }
-  auto free = std::ranges::find(sinks_, nullptr);
+  auto free = std::ranges::find(sinks_, nullptr, &Attached::sink);
   if (free == sinks_.end()) {
     if (sinks_.size() == kMaxSinks)
       return fail(StatusCode::limit_reached, "too many connections on one thread");
-    free = sinks_.insert(sinks_.end(), nullptr);
+    free = sinks_.insert(sinks_.end(), Attached{});
   }
-  *free = &sink;
+  free->sink = &sink;
   finished_.reserve(sinks_.size());
   reserved_ += entries;
   return static_cast<std::uint16_t>(free - sinks_.begin());
@@ -103,7 +103,7 @@ void VerbsCompletionQueue::detach(std::uint16_t index, std::uint32_t entries) no
   // An entry of a destroyed queue pair can still sit in the device's queue, and its number can be given
   // again: take everything out now, while the number tells whose it is.
   pull_all();
-  check(sinks_[index] != nullptr, "an endpoint is detached once");
+  check(sinks_[index].sink != nullptr, "an endpoint is detached once");
   std::erase(finished_, index);
   std::size_t kept = 0;
   for (std::size_t i = 0; i < queued_size_; ++i) {
@@ -113,7 +113,7 @@ void VerbsCompletionQueue::detach(std::uint16_t index, std::uint32_t entries) no
     ++kept;
   }
   queued_size_ = kept;
-  sinks_[index] = nullptr;
+  sinks_[index] = {};
   reserved_ -= entries;
 }
 
@@ -130,7 +130,7 @@ void VerbsCompletionQueue::push_synthetic(const Completion& completion) noexcept
 
 void VerbsCompletionQueue::tell_finished() noexcept {
   while (!finished_.empty()) {
-    CompletionSink* sink = sinks_[finished_.back()];
+    CompletionSink* sink = sinks_[finished_.back()].sink;
     finished_.pop_back();
     sink->on_last_completion_taken();
   }
@@ -168,10 +168,10 @@ std::size_t VerbsCompletionQueue::take_from_device(std::span<Completion> out) no
     for (int i = 0; i < taken; ++i) {
       const ibv_wc& completion = batch[static_cast<std::size_t>(i)];
       const std::uint16_t index = WorkId::from_bits(completion.wr_id).endpoint() & (kMaxSinks - 1);
-      CompletionSink* sink = index < sinks_.size() ? sinks_[index] : nullptr;
-      const bool is_known = sink != nullptr && sink->queue_pair_number() == completion.qp_num;
+      const bool is_known = index < sinks_.size() && sinks_[index].sink != nullptr &&
+                            sinks_[index].queue_pair == completion.qp_num;
       check(is_known, "a completion belongs to a live queue pair: those of destroyed ones were taken out");
-      if (sink->on_work_completion(completion, out[count])) ++count;
+      if (sinks_[index].sink->on_work_completion(completion, out[count])) ++count;
     }
   }
   return count;

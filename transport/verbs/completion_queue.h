@@ -18,7 +18,6 @@ class CompletionSink {
   CompletionSink& operator=(const CompletionSink&) = delete;
   virtual ~CompletionSink() = default;
 
-  [[nodiscard]] virtual std::uint32_t queue_pair_number() const noexcept = 0;
   /// Accounts for a work completion. True: `out` is for the user. False: it was ours alone (a drain marker).
   virtual bool on_work_completion(const ibv_wc& completion, Completion& out) noexcept = 0;
   /// All that was queued before announce_last() has been taken by the user.
@@ -42,6 +41,10 @@ class VerbsCompletionQueue final : public CompletionQueue {
 
   /// Reserves `entries` for a new queue pair and gives it an index. Errors: limit_reached.
   Result<std::uint16_t> attach(CompletionSink& sink, std::uint32_t entries);
+  /// Names the queue pair, once it exists: nothing of another one is taken for its completion.
+  void name_queue_pair(std::uint16_t index, std::uint32_t number) noexcept {
+    sinks_[index].queue_pair = number;
+  }
   /// After the queue pair was destroyed: forgets it and everything of it that is still queued here.
   void detach(std::uint16_t index, std::uint32_t entries) noexcept;
   /// Takes the device's entries into the software queue. After a queue pair was destroyed no more of it
@@ -70,7 +73,12 @@ class VerbsCompletionQueue final : public CompletionQueue {
   std::uint32_t depth_;
   std::uint32_t reserved_ = 0;
 
-  std::vector<CompletionSink*> sinks_;  ///< by index; null where free
+  struct Attached {
+    CompletionSink* sink = nullptr;  ///< null: the place is free
+    std::uint32_t queue_pair = 0;
+  };
+
+  std::vector<Attached> sinks_;  ///< by index
   /// A ring of completions taken from the device but not by the user yet; as large as the device's queue.
   std::vector<Completion> queued_;
   std::size_t queued_head_ = 0;

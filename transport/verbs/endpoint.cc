@@ -129,7 +129,7 @@ Status VerbsEndpoint::create_queue_pair(const EndpointConfig& config) {
                                  state_.device.name);
   }
   max_inline_bytes_ = wanted.cap.max_inline_data;  // what was granted
-  queue_pair_number_ = id_->qp->qp_num;
+  queue_.name_queue_pair(index_, id_->qp->qp_num);
   return {};
 }
 
@@ -262,16 +262,15 @@ bool VerbsEndpoint::on_work_completion(const ibv_wc& completion, Completion& out
   } else {
     out = {};
     out.id = unstamp(id);
-    out.status = status_of(completion.status, is_receive);
     out.is_receive = is_receive;
     out.endpoint = this;
-    if (completion.status == IBV_WC_SUCCESS) {
+    if (completion.status == IBV_WC_SUCCESS) [[likely]] {
       on_success(completion, out);
     } else {
       on_error(completion, out);
     }
   }
-  finish_drain_if_flushed();
+  if (endpoint_state_ == EndpointState::draining && is_flushed()) finish_drain();
   return !is_marker;
 }
 
@@ -284,6 +283,7 @@ void VerbsEndpoint::on_success(const ibv_wc& completion, Completion& out) noexce
 }
 
 void VerbsEndpoint::on_error(const ibv_wc& completion, Completion& out) noexcept {
+  out.status = status_of(completion.status, out.is_receive);
   out.vendor_error = completion.vendor_err;
   if (out.status == CompletionStatus::flushed) {
     fail_connection({StatusCode::unavailable, "connection to " + peer_ + " was lost"});
@@ -371,11 +371,6 @@ bool VerbsEndpoint::post_marker() noexcept {
   sends_.push(WorkId::from_bits(marker.wr_id));
   marker_outstanding_ = true;
   return true;
-}
-
-void VerbsEndpoint::finish_drain_if_flushed() noexcept {
-  const bool is_flushed = !marker_outstanding_ && sends_.empty() && receives_.empty();
-  if (endpoint_state_ == EndpointState::draining && is_flushed) finish_drain();
 }
 
 void VerbsEndpoint::flush_from_here(WorkId id, bool is_receive) noexcept {

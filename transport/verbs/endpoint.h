@@ -16,7 +16,7 @@ namespace sluice::transport::verbs {
 /// One rdma_cm id with its queue pair: posting, accounting for completions, and the way down.
 ///
 /// The way down, always the same (transport errors, close from either side, a failed connect): queue pair to
-/// ERR -> a marker SEND and a marker RECV -> both flushed, which proves that everything before them is too ->
+/// ERR -> a marker SEND -> the marker and every receive flushed, which proves that nothing is outstanding ->
 /// `drained`. If the device hasn't flushed by the drain timeout, the queue pair is destroyed instead, and
 /// what was outstanding completes as flushed from here.
 class VerbsEndpoint final : public Endpoint, public CompletionSink, private DeadlineClient {
@@ -54,7 +54,6 @@ class VerbsEndpoint final : public Endpoint, public CompletionSink, private Dead
   void on_device_removed();
 
   // CompletionSink:
-  [[nodiscard]] std::uint32_t queue_pair_number() const noexcept override { return queue_pair_number_; }
   bool on_work_completion(const ibv_wc& completion, Completion& out) noexcept override;
   void on_last_completion_taken() noexcept override;
 
@@ -72,7 +71,9 @@ class VerbsEndpoint final : public Endpoint, public CompletionSink, private Dead
   void on_success(const ibv_wc& completion, Completion& out) noexcept;
   void on_error(const ibv_wc& completion, Completion& out) noexcept;
   bool post_marker() noexcept;
-  void finish_drain_if_flushed() noexcept;
+  [[nodiscard]] bool is_flushed() const noexcept {
+    return !marker_outstanding_ && sends_.empty() && receives_.empty();
+  }
   void finish_drain() noexcept;
   void destroy_queue_pair() noexcept;
   void flush_from_here(WorkId id, bool is_receive) noexcept;
@@ -90,7 +91,6 @@ class VerbsEndpoint final : public Endpoint, public CompletionSink, private Dead
   bool is_attached_ = false;
   bool device_removed_ = false;
   std::uint16_t index_ = 0;
-  std::uint32_t queue_pair_number_ = 0;
   std::uint32_t max_inline_bytes_ = 0;
   std::uint8_t max_segments_ = 1;
 
