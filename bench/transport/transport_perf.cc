@@ -46,6 +46,8 @@ po::options_description describe_options() {
   add("device", po::value<std::string>()->default_value(""), "RDMA device, with verbs (default: by address)");
   add("local", po::value<std::string>()->default_value(""),
       "local address (default: the server's own, else any)");
+  add("dscp", po::value<unsigned>()->default_value(0),
+      "DSCP of the connection's packets, 0 to 63, with verbs (0: the system's default)");
   add("port-file", po::value<std::string>()->default_value(""),
       "server: write the port here once it listens");
   add("test", po::value<std::string>()->default_value("send_lat"),
@@ -81,6 +83,9 @@ Result<Options> interpret(const po::variables_map& values) {
   options.transport.polling.mode = transport::PollingMode::busy;  // as perftest and fi_pingpong do
   options.transport.connect_timeout =
       std::chrono::milliseconds(values["connect-timeout-ms"].as<std::int64_t>());
+  const auto dscp = values["dscp"].as<unsigned>();
+  if (dscp > 63) return fail(StatusCode::invalid_argument, "--dscp goes from 0 to 63");
+  options.transport.dscp = static_cast<std::uint8_t>(dscp);
   const auto test = parse_perf_test(text("test"));
   if (!test) return tl::unexpected(test.error());
   options.plan.test = *test;
