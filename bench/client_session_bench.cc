@@ -154,7 +154,7 @@ void client_submit_and_complete(benchmark::State& state) {
     if (submit(submitted) != StatusCode::ok) return state.SkipWithError("the session takes no operation");
   }
   const std::uint64_t before = g_allocations;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const PostIo oldest = ring[submitted % kOutstanding];
     if (submit(submitted++) != StatusCode::ok) state.SkipWithError("the session takes no operation");
     session.on_response(oldest.path, oldest.epoch,

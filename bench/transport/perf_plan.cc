@@ -1,5 +1,6 @@
 #include "bench/transport/perf_plan.h"
 
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -14,12 +15,12 @@ struct WirePlan {
   std::uint32_t size_bytes;
   std::uint32_t iterations;
   std::uint8_t test;
-  std::uint8_t padding[7];
+  std::array<std::uint8_t, 7> padding;
 };
 static_assert(sizeof(WirePlan) <= transport::kMaxConnectData);
 
-constexpr PerfTest kTests[] = {PerfTest::send_latency, PerfTest::write_latency, PerfTest::write_bandwidth,
-                               PerfTest::transfer};
+constexpr std::array kTests{PerfTest::send_latency, PerfTest::write_latency, PerfTest::write_bandwidth,
+                            PerfTest::transfer};
 
 }  // namespace
 

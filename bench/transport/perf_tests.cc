@@ -216,7 +216,7 @@ Result<PerfResult> run_client(PerfLink& link) {
 }
 
 Status run_server(PerfLink& link) {
-  const Status status = [&]() -> Status {
+  Status status = [&]() -> Status {
     switch (link.plan().test) {
       case PerfTest::send_latency:
         return send_latency_server(link);
