@@ -23,4 +23,13 @@ Status check_shape(const VolumeState& state) {
   return {};
 }
 
+Status check_same_shape(const VolumeState& existing, const VolumeState& wanted) {
+  if (existing.size == wanted.size && existing.block_size == wanted.block_size) return {};
+  return fail(StatusCode::already_exists, "volume " + std::to_string(wanted.volume.value()) +
+                                              " exists with " + std::to_string(existing.size.value()) +
+                                              " bytes in blocks of " + std::to_string(existing.block_size) +
+                                              ", not with " + std::to_string(wanted.size.value()) +
+                                              " in blocks of " + std::to_string(wanted.block_size));
+}
+
 }  // namespace sluice::storage_node

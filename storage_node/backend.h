@@ -20,8 +20,8 @@ inline constexpr ByteCount kMaxVolumeSize{std::uint64_t{1} << 60U};
 
 /// What a volume's storage says of itself, durable.
 struct VolumeState {
-  VolumeId volume;
-  ByteCount size;
+  VolumeId volume{};
+  ByteCount size{};
   std::uint32_t block_size = 0;      ///< bytes
   Gvn fence{};                       ///< the highest GVN accepted here; 0: never had a session
   ManagerVersion manager_version{};  ///< the highest seen when the fence was stored
@@ -35,6 +35,10 @@ struct VolumeState {
 /// Whether a volume can be created so: an id, blocks of 512 or 4096 bytes, at least one of them, no part of
 /// one. Errors: invalid_argument, saying what is wrong.
 [[nodiscard]] Status check_shape(const VolumeState& state);
+
+/// For a volume that is to be created and is there: ok if size and block size are the same. Errors:
+/// already_exists.
+[[nodiscard]] Status check_same_shape(const VolumeState& existing, const VolumeState& wanted);
 
 /// One operation of a volume, in its bounds.
 struct BackendRequest {

@@ -46,7 +46,4 @@ class TestFabric {
 /// A fresh network. Defined once in each program.
 std::unique_ptr<TestFabric> make_fabric();
 
-/// Why this program can test nothing on this machine; nullopt if it can. Defined once in each program.
-std::optional<std::string> why_unavailable();
-
 }  // namespace sluice::transport::contract

@@ -1,5 +1,5 @@
-// The main of the three contract programs: Catch2's, but a machine on which the provider can't run is a SKIP
-// with its reason (exit status 77), never a pass; with SLUICE_REQUIRE_<PROVIDER>=1 it is a failure.
+// The main of the contract programs: Catch2's, but a machine on which the provider or backend can't run is a
+// SKIP with its reason (exit status 77), never a pass; with SLUICE_REQUIRE_<PROVIDER>=1 it is a failure.
 
 #define CATCH_CONFIG_RUNNER
 #include <cstdio>
@@ -8,7 +8,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "tests/contract/fabric.h"
+#include "tests/contract/availability.h"
 
 namespace {
 
@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   Catch::Session session;
   if (const int bad_usage = session.applyCommandLine(argc, argv); bad_usage != 0) return bad_usage;
   if (!only_lists(session.configData())) {
-    if (const auto reason = sluice::transport::contract::why_unavailable()) {
+    if (const auto reason = sluice::contract::why_unavailable()) {
       std::printf("SKIP: %s\n", reason->c_str());
       if (!is_required()) return kSkipped;
       std::printf("FAILED: %s=1 forbids skipping\n", SLUICE_CONTRACT_REQUIRE_VARIABLE);

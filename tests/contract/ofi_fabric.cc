@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/contract/availability.h"
 #include "tests/contract/real_fabric.h"
 #include "transport/ofi/ofi_provider.h"
 
@@ -72,12 +73,16 @@ std::unique_ptr<TestFabric> make_fabric() {
   return std::make_unique<OfiFabric>();
 }
 
+}  // namespace sluice::transport::contract
+
+namespace sluice::contract {
+
 std::optional<std::string> why_unavailable() {
-  TransportConfig config;
-  config.local_host = kLoopback;
-  const auto provider = ofi::open_ofi_provider(config);
+  transport::TransportConfig config;
+  config.local_host = transport::contract::kLoopback;
+  const auto provider = transport::ofi::open_ofi_provider(config);
   if (provider) return std::nullopt;
   return provider.error().describe();
 }
 
-}  // namespace sluice::transport::contract
+}  // namespace sluice::contract

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "tests/contract/availability.h"
 #include "tests/contract/fabric.h"
 #include "transport/sim/network.h"
 
@@ -56,8 +57,12 @@ std::unique_ptr<TestFabric> make_fabric() {
   return std::make_unique<SimFabric>();
 }
 
+}  // namespace sluice::transport::contract
+
+namespace sluice::contract {
+
 std::optional<std::string> why_unavailable() {
   return std::nullopt;
 }
 
-}  // namespace sluice::transport::contract
+}  // namespace sluice::contract

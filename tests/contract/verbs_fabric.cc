@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "tests/contract/availability.h"
 #include "tests/contract/real_fabric.h"
 #include "transport/verbs/verbs_provider.h"
 
@@ -67,10 +68,14 @@ std::unique_ptr<TestFabric> make_fabric() {
   return std::make_unique<VerbsFabric>();
 }
 
+}  // namespace sluice::transport::contract
+
+namespace sluice::contract {
+
 std::optional<std::string> why_unavailable() {
-  const auto device = verbs::probe_verbs_device(config_of_device());
+  const auto device = transport::verbs::probe_verbs_device(transport::contract::config_of_device());
   if (device) return std::nullopt;
   return device.error().describe();
 }
 
-}  // namespace sluice::transport::contract
+}  // namespace sluice::contract
