@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/global_version.h"
 #include "protocol/open_service.h"
 
 namespace sluice::protocol {
@@ -41,6 +42,12 @@ StatusCode OpenService::take_in(const Hello& last, const PartialHello& whole) {
   const auto told = told_.find(last.node);
   const bool met_another = highest == mine_ && (told == told_.end() || told->second != mine_);
   bool behind = highest > mine_ || met_another;
+  // Where there is no version above it, a report isn't taken in: it would leave its volumes without a next
+  // one.
+  if (behind) {
+    const Result<ManagerVersion> above = next_manager_version(highest);
+    if (!above) return above.error().code;
+  }
   bool rolled_back = false;
   const Status status = transact([&](OpenTransaction& transaction) -> Status {
     const auto reported = [&](VolumeId volume) {

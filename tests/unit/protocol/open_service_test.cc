@@ -439,6 +439,14 @@ TEST_CASE("attack 34: counters at their maximum are exhausted, not wrapped", "[a
     CHECK(cluster.hello(hello_of(kNode, kBoot, last)) == StatusCode::exhausted);
     CHECK(cluster.master.on_open(open_request(kA)).status == StatusCode::unavailable);
   }
+  SECTION("the manager version, in one fence: it isn't taken in, and the volume goes on") {
+    const Gvn gvn = cluster.open(kA);
+    const FenceReport damaged{kVolume, Gvn(UINT64_MAX)};
+    CHECK(cluster.hello(hello_of(kNode, kBoot, ManagerVersion(1), {damaged})) == StatusCode::exhausted);
+    CHECK(cluster.record().current_gvn == gvn);
+    CHECK(cluster.hello(hello_of(kNode, kBoot, ManagerVersion(1), {{kVolume, gvn}})) == StatusCode::ok);
+    CHECK(cluster.open(kA) == gvn);
+  }
 }
 
 TEST_CASE("readers share an era, up to a limit, and a writer's open ends it", "[open]") {

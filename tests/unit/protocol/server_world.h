@@ -47,6 +47,13 @@ class ServerWorld {
     bool submitted = false;
   };
 
+  /// To the master.
+  struct Question {
+    RequestId id;
+    Gvn gvn;
+    std::uint64_t hellos = 0;  ///< before it was asked
+  };
+
   static constexpr std::uint64_t kSize = 64ULL * 4096;
   static constexpr VolumeId kVolume{3};
 
@@ -96,7 +103,7 @@ class ServerWorld {
   void verify(Choices& choices) {
     if (asked_.empty()) return;
     const std::size_t index = choices.below(asked_.size());
-    const auto [id, gvn] = asked_[index];
+    const auto [id, gvn, hellos] = asked_[index];
     asked_.erase(asked_.begin() + static_cast<std::ptrdiff_t>(index));
     const bool reader = open_version(gvn).value() % 4 == 0;
     const bool yes = choices.below(4) != 0;
@@ -113,7 +120,17 @@ class ServerWorld {
       answer.size = ByteCount(kSize);
       answer.block_size = 4096;
     }
+    if (yes && hellos == hellos_) allowed_.insert(gvn);
     volume_.on_verify_answer(id, answer, actions_);
+  }
+
+  void say_hello() {
+    const std::optional<Gvn> reported = volume_.prepare_hello(actions_);
+    require(reported.has_value() == !persisting_, "a hello waits for the fence that is being written");
+    if (!reported) return;
+    require(*reported == volume_.fence(), "a hello reports the fence");
+    ++hellos_;
+    allowed_.clear();
   }
 
   void make_durable(Choices& choices) {
@@ -148,7 +165,9 @@ class ServerWorld {
 
   void control(Choices& choices) {
     const Gvn gvn = choices.yes() ? volume_.fence() : make_gvn(ManagerVersion(1), OpenVersion(newest_ + 1));
-    switch (choices.below(4)) {
+    switch (choices.below(5)) {
+      case 4:
+        return say_hello();
       case 0:
         now_ = now_ + std::chrono::seconds(choices.below(12));
         return volume_.on_tick(now_, actions_);
@@ -160,6 +179,7 @@ class ServerWorld {
       case 2:
         if (gvn == Gvn(0)) return;
         newest_ = std::max(newest_, open_version(gvn).value());
+        allowed_.insert(gvn);
         return volume_.on_quiesce(Token(++tokens_), {kVolume, gvn, ManagerVersion(choices.below(2))}, now_,
                                   actions_);
       default:
@@ -283,8 +303,9 @@ class ServerWorld {
     }
     connections_[name(asked.path)] = {asked.path, false, false};
   }
-  void carry_out(const AskMaster& asked) { asked_.emplace_back(asked.id, asked.request.gvn); }
+  void carry_out(const AskMaster& asked) { asked_.push_back({asked.id, asked.request.gvn, hellos_}); }
   void carry_out(const PersistFence& asked) {
+    require(allowed_.contains(asked.fence), "P1, P3: a fence rests on a master's word since the last hello");
     require(!persisting_, "one fence is written at a time");
     require(asked.fence > last_fence_ && asked.fence >= highest_on_disk_,
             "invariant 9: the fence on the disk is monotone");
@@ -333,7 +354,9 @@ class ServerWorld {
   ServerActions actions_;
   std::map<PathName, Connection> connections_;
   std::vector<Work> work_;
-  std::vector<std::pair<RequestId, Gvn>> asked_;
+  std::vector<Question> asked_;
+  std::set<Gvn> allowed_;     ///< verified, or quiesced at, since the last hello
+  std::uint64_t hellos_ = 0;  ///< so far
   std::optional<Gvn> persisting_;
   std::set<std::pair<std::uint64_t, std::uint64_t>> submitted_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, StatusCode> outcomes_;
