@@ -7,6 +7,9 @@ find_package(tl-expected REQUIRED)  # libexpected-dev
 # ISA-L: CRC32C with the instructions the processor has, chosen at run time.
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 
+# The master's metadata.
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+
 # rdma-core and libfabric.
 pkg_check_modules(VERBS REQUIRED IMPORTED_TARGET libibverbs librdmacm)
 pkg_check_modules(FABRIC REQUIRED IMPORTED_TARGET libfabric)

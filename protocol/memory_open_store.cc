@@ -32,6 +32,9 @@ class MemoryTransaction final : public OpenTransaction {
 
   void put_volume(const VolumeRecord& record) override { contents_.volumes[record.id] = record; }
 
+  VolumeId highest_volume_id() override { return contents_.highest_volume_id; }
+  void put_highest_volume_id(VolumeId id) override { contents_.highest_volume_id = id; }
+
   std::vector<FenceReport> reported_fences(NodeId node) override {
     std::vector<FenceReport> reports;
     for (const auto& [volume, fence] : contents_.reported_fences[node])

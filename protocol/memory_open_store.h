@@ -13,6 +13,7 @@ class MemoryOpenStore final : public OpenStore {
  public:
   struct Contents {
     ManagerVersion manager_version;
+    VolumeId highest_volume_id;
     std::map<VolumeId, VolumeRecord> volumes;
     std::map<NodeId, std::map<VolumeId, Gvn>> reported_fences;
     std::set<NodeId> rolled_back;

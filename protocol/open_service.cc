@@ -52,10 +52,14 @@ Status OpenService::take_over() {
   return committed;
 }
 
-// P1: the only way to the store once in charge; whoever else has committed a manager version ends that.
 Status OpenService::transact(const OpenStore::Body& body) {
+  return while_in_charge([&](ManagerVersion mine) { return store_.transact(mine, body); });
+}
+
+// P1: the only way to the store once in charge; whoever else has committed a manager version ends that.
+Status OpenService::while_in_charge(const Step& step) {
   if (mine_ == ManagerVersion(0)) return fail(StatusCode::not_master, "this master isn't in charge");
-  Status status = store_.transact(mine_, body);
+  Status status = step(mine_);
   if (!status && status.error().code == StatusCode::not_master) {
     mine_ = ManagerVersion(0);
     nodes_.clear();
@@ -116,6 +120,7 @@ Status OpenService::open_volume(OpenTransaction& transaction, const OpenRequest&
   if (!volume) return fail(StatusCode::not_found, "no such volume");
   describe(*volume, answer);
   if (request.kind == OpenKind::locate) return {};
+  if (!volume->has_storage) return fail(StatusCode::unavailable, "the volume's storage is still being made");
 
   Holder* const self = find_holder(*volume, request.client, request.nonce);
   if (request.kind == OpenKind::reopen && self == nullptr) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
@@ -40,6 +41,12 @@ class OpenService {
   /// 0: not in charge.
   [[nodiscard]] ManagerVersion manager_version() const noexcept { return mine_; }
 
+  /// For what else the master keeps in the same store: runs `step`, which is a transaction conditional on the
+  /// manager version that it is given. Fails with `not_master` if this master isn't in charge, or finds that
+  /// out by it; an unknown outcome is told as `unavailable`, since the asker can only ask again.
+  using Step = std::function<Status(ManagerVersion mine)>;
+  [[nodiscard]] Status while_in_charge(const Step& step);
+
   // --- From clients ----------------------------------------------------------------------------------
 
   /// Open, reopen and locate. Statuses besides ok:
@@ -67,15 +74,15 @@ class OpenService {
   /// The node's connection broke: the one of its last hello, not one that it has replaced.
   void on_node_lost(NodeId node);
 
-  /// The node's answer to a QuiesceOrder. ok: the volume lives at its new place. Any other status: it is
-  /// still moving, and the order is to be given again.
+  /// The node's answer to a QuiesceOrder, once the volume's data is at its new place. ok: the volume lives
+  /// there. Any other status: it is still moving, and the order is to be given again.
   [[nodiscard]] Status on_quiesced(NodeId node, const QuiesceAnswer& answer);
 
   // --- From operators --------------------------------------------------------------------------------
 
   /// Commits that the volume is moving; from then on it can't be opened until the move is over. Asked again
-  /// with the same target it gives the order again. Nothing to be ordered: the volume was never opened, and
-  /// is at its new place already.
+  /// with the same target it gives the order again. Nothing to be ordered: the volume was never opened, so
+  /// that there is no session to end; on_quiesced() with fence 0 ends the move.
   [[nodiscard]] Result<std::optional<QuiesceOrder>> start_move(VolumeId volume, NodeId target);
   /// The orders of all unfinished moves: after a takeover, and when a node has come back.
   [[nodiscard]] Result<std::vector<QuiesceOrder>> unfinished_moves();

@@ -66,10 +66,15 @@ StatusCode OpenService::take_in(const Hello& last, const PartialHello& whole) {
       if (!rolled_back) transaction.put_reported_fence(last.node, report);
       std::optional<VolumeRecord> volume = transaction.find_volume(report.volume);
       if (volume && report.fence <= volume->current_gvn) continue;
+      // A tombstone of a volume that was removed since: its id is never given again.
+      if (!volume && report.volume <= transaction.highest_volume_id()) continue;
       // The node has accepted a version that this master's records don't know: they are an old copy. Who
       // holds the volume isn't known, only that it is none of those recorded (C4).
       behind = behind || sluice::manager_version(report.fence) >= mine_;
-      if (!volume) continue;
+      if (!volume) {
+        transaction.put_highest_volume_id(report.volume);
+        continue;
+      }
       volume->current_gvn = report.fence;
       volume->holders.clear();
       transaction.put_volume(*volume);
@@ -93,8 +98,7 @@ void OpenService::on_node_lost(NodeId node) {
 }
 
 Status OpenService::accept_rolled_back(NodeId node) {
-  nodes_.erase(node);
-  return transact([&](OpenTransaction& transaction) -> Status {
+  const Status accepted = transact([&](OpenTransaction& transaction) -> Status {
     if (!transaction.is_rolled_back(node)) {
       return fail(StatusCode::not_found, "node " + std::to_string(node.value()) + " isn't rolled back");
     }
@@ -102,6 +106,8 @@ Status OpenService::accept_rolled_back(NodeId node) {
     transaction.forget_reported_fences(node);
     return {};
   });
+  if (accepted) nodes_.erase(node);
+  return accepted;
 }
 
 // --- Moves: moving -> quiesce, drain, tombstone -> the new place ------------------------------------
@@ -117,12 +123,8 @@ Result<std::optional<QuiesceOrder>> OpenService::start_move(VolumeId id, NodeId 
     if (volume->moving_to != NodeId(0) && volume->moving_to != target) {
       return fail(StatusCode::moving, "the volume is already being moved, to another node");
     }
-    if (volume->current_gvn == Gvn(0)) {
-      volume->node = target;  // no session ever was, so there is none to end
-    } else {
-      volume->moving_to = target;
-      order = QuiesceOrder{volume->node, {id, volume->current_gvn, mine_}};
-    }
+    volume->moving_to = target;
+    if (volume->current_gvn != Gvn(0)) order = QuiesceOrder{volume->node, {id, volume->current_gvn, mine_}};
     transaction.put_volume(*volume);
     return {};
   });
@@ -133,8 +135,10 @@ Result<std::optional<QuiesceOrder>> OpenService::start_move(VolumeId id, NodeId 
 Result<std::vector<QuiesceOrder>> OpenService::unfinished_moves() {
   std::vector<QuiesceOrder> orders;
   const Status status = transact([&](OpenTransaction& transaction) -> Status {
-    for (const VolumeRecord& volume : transaction.moving_volumes())
-      orders.push_back({volume.node, {volume.id, volume.current_gvn, mine_}});
+    for (const VolumeRecord& volume : transaction.moving_volumes()) {
+      if (volume.current_gvn != Gvn(0))
+        orders.push_back({volume.node, {volume.id, volume.current_gvn, mine_}});
+    }
     return {};
   });
   if (!status) return tl::unexpected(status.error());

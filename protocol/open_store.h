@@ -35,6 +35,9 @@ struct VolumeRecord {
   NodeId node;       ///< where it lives
   NodeId moving_to;  ///< where it is being moved; 0: nowhere
 
+  bool has_storage = true;  ///< false: its node hasn't made its storage yet, and nobody may open it
+  ByteCount resizing_to;    ///< its node's storage is being resized; 0: it isn't
+
   OpenVersion open_version;  ///< the last that was given
   Gvn current_gvn;           ///< the highest that was given, or that a node was found to have
   AccessMode mode = AccessMode::read_write;
@@ -57,6 +60,10 @@ class OpenTransaction {
   [[nodiscard]] virtual std::optional<VolumeRecord> find_volume(const VolumeName& name) = 0;
   [[nodiscard]] virtual std::vector<VolumeRecord> moving_volumes() = 0;
   virtual void put_volume(const VolumeRecord& record) = 0;
+
+  /// Volume ids up to this one were given; a volume of such an id that isn't there was removed.
+  [[nodiscard]] virtual VolumeId highest_volume_id() = 0;
+  virtual void put_highest_volume_id(VolumeId id) = 0;
 
   /// The highest fence of each volume that the node ever reported.
   [[nodiscard]] virtual std::vector<FenceReport> reported_fences(NodeId node) = 0;

@@ -604,7 +604,7 @@ TEST_CASE("attack 22: a volume doesn't leave a node that is cut off from the mas
   CHECK(cluster.record().node == kNode);
 }
 
-TEST_CASE("a move of a volume that was never opened is over at once, and senseless ones are refused",
+TEST_CASE("a move of a volume that was never opened ends no session, and senseless ones are refused",
           "[move]") {
   Cluster cluster;
   CHECK(cluster.master.start_move(kVolume, kNode).error().code == StatusCode::invalid_argument);
@@ -612,6 +612,9 @@ TEST_CASE("a move of a volume that was never opened is over at once, and sensele
   const auto order = cluster.master.start_move(kVolume, kOtherNode);
   REQUIRE(order);
   CHECK_FALSE(order->has_value());
+  CHECK(cluster.master.unfinished_moves()->empty());
+  CHECK(cluster.master.on_open(open_request(kA)).status == StatusCode::moving);
+  REQUIRE(cluster.master.on_quiesced(kNode, {StatusCode::ok, kVolume, Gvn(0)}));
   CHECK(cluster.record().node == kOtherNode);
   CHECK_FALSE(cluster.master.cancel_move(kVolume));
   CHECK_FALSE(cluster.master.cancel_move(VolumeId(99)));
@@ -625,6 +628,40 @@ TEST_CASE("after a cancelled move the holder gets a newer version, above the tom
   REQUIRE(cluster.master.start_move(kVolume, kOtherNode));
   REQUIRE(cluster.master.cancel_move(kVolume));
   CHECK(cluster.master.on_open(reopen_request(kA, gvn, kNode, kBoot)).gvn > gvn);
+}
+
+TEST_CASE("a volume isn't opened before its storage is there", "[open]") {
+  Cluster cluster;
+  cluster.store.contents().volumes[kVolume].has_storage = false;
+  CHECK(cluster.master.on_open(open_request(kA)).status == StatusCode::unavailable);
+  cluster.store.contents().volumes[kVolume].has_storage = true;
+  CHECK(cluster.master.on_open(open_request(kA)).status == StatusCode::ok);
+}
+
+TEST_CASE("the tombstone of a removed volume isn't taken for a sign of an old copy", "[hello]") {
+  Cluster cluster;
+  cluster.store.contents().highest_volume_id = VolumeId(20);
+  const ManagerVersion before = cluster.master.manager_version();
+  CHECK(cluster.hello(hello_of(kNode, kBoot, before, {{VolumeId(20), gvn_of(1, 3)}})) == StatusCode::ok);
+  CHECK(cluster.master.manager_version() == before);
+  // One that was never given is: its id isn't given again either.
+  CHECK(cluster.hello(
+            hello_of(kNode, kBoot, before, {{VolumeId(20), gvn_of(1, 3)}, {VolumeId(21), gvn_of(1, 3)}})) ==
+        StatusCode::ok);
+  CHECK(cluster.master.manager_version() > before);
+  CHECK(cluster.store.contents().highest_volume_id == VolumeId(21));
+}
+
+TEST_CASE("P1: what else the master keeps depends on its being in charge, too", "[P1]") {
+  Cluster cluster;
+  OpenService other(cluster.store);
+  const auto nothing = [](OpenTransaction&) -> Status { return {}; };
+  const auto step = [&](ManagerVersion mine) { return cluster.store.transact(mine, nothing); };
+  CHECK(cluster.master.while_in_charge(step));
+  REQUIRE(other.take_over());
+  CHECK(cluster.master.while_in_charge(step).error().code == StatusCode::not_master);
+  CHECK(cluster.master.manager_version() == ManagerVersion(0));
+  CHECK(cluster.master.while_in_charge(step).error().code == StatusCode::not_master);
 }
 
 }  // namespace sluice::protocol::test
