@@ -131,7 +131,7 @@ class BlockClient {
   /// Errors: invalid_argument (the configuration, saying which field), no_device, address_unusable,
   /// out_of_memory; busy (held by another client: its name is in the message), not_found, timed_out
   /// (the message tells how far it got), and whatever else the master refused it with.
-  static Result<std::unique_ptr<BlockClient>> open(BlockClientConfig config);
+  static Result<std::unique_ptr<BlockClient>> open(const BlockClientConfig& config);
 
   BlockClient(const BlockClient&) = delete;
   BlockClient& operator=(const BlockClient&) = delete;

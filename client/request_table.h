@@ -7,28 +7,12 @@
 #include <vector>
 
 #include "client/bounce_pool.h"
+#include "client/io_request_args.h"
 #include "client/registered_memory.h"
 #include "protocol/base/status.h"
 #include "protocol/io_submission.h"
 
 namespace sluice::client {
-
-/// Where the outcome of a request goes that somebody waits for.
-struct IoWaiter {
-  bool is_done = false;
-  StatusCode status = StatusCode::ok;
-};
-
-/// A caller's request, of any length.
-struct IoRequestArgs {
-  std::uint64_t tag = 0;
-  protocol::IoOp op = protocol::IoOp::flush;
-  bool fua = false;
-  std::uint64_t offset = 0;     ///< bytes
-  std::uint64_t length = 0;     ///< bytes; 0 for flush alone
-  std::byte* memory = nullptr;  ///< read and write: `length` bytes; of a write never written to
-  IoWaiter* waiter = nullptr;   ///< told of the outcome instead of take(); stays until then
-};
 
 /// One operation of a request, as the session knows it: its index is the session's tag.
 struct Piece {

@@ -132,21 +132,11 @@ StatusCode SmallCluster::run(TestClient& client, IoRequestArgs args) {
 }
 
 StatusCode SmallCluster::write(TestClient& client, std::uint64_t offset, std::span<const std::byte> data) {
-  IoRequestArgs args;
-  args.op = protocol::IoOp::write;
-  args.offset = offset;
-  args.length = data.size();
-  args.memory = const_cast<std::byte*>(data.data());
-  return run(client, args);
+  return run(client, write_args(offset, data, Durability::volume_policy));
 }
 
 StatusCode SmallCluster::read(TestClient& client, std::uint64_t offset, std::span<std::byte> into) {
-  IoRequestArgs args;
-  args.op = protocol::IoOp::read;
-  args.offset = offset;
-  args.length = into.size();
-  args.memory = into.data();
-  return run(client, args);
+  return run(client, read_args(offset, into));
 }
 
 void SmallCluster::start_node() {
@@ -183,6 +173,12 @@ void SmallCluster::say_hello() {
   if (disk.fence != Gvn(0)) hello.fences.push_back({kVolume, disk.fence});
   const auto answer = masters[master_in_charge]->service.on_hello(hello);
   check(answer && answer->status == StatusCode::ok, "the node's hello is taken");
+}
+
+IoRequestArgs request(std::uint64_t tag, std::uint64_t offset, std::span<const std::byte> data) {
+  IoRequestArgs args = write_args(offset, data, Durability::volume_policy);
+  args.tag = tag;
+  return args;
 }
 
 std::vector<std::byte> pattern(std::size_t length, std::uint64_t seed) {

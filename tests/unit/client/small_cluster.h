@@ -93,6 +93,9 @@ class SmallCluster {
   std::uint64_t boots_ = 0;
 };
 
+/// A write with a tag.
+[[nodiscard]] IoRequestArgs request(std::uint64_t tag, std::uint64_t offset, std::span<const std::byte> data);
+
 /// Bytes that differ from place to place, and from seed to seed.
 [[nodiscard]] std::vector<std::byte> pattern(std::size_t length, std::uint64_t seed);
 

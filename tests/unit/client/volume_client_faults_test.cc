@@ -17,16 +17,6 @@ using std::chrono::seconds;
 
 constexpr std::uint32_t kBlock = SmallCluster::kBlock;
 
-IoRequestArgs write_args(std::uint64_t tag, std::uint64_t offset, std::span<const std::byte> data) {
-  IoRequestArgs args;
-  args.tag = tag;
-  args.op = IoOp::write;
-  args.offset = offset;
-  args.length = data.size();
-  args.memory = const_cast<std::byte*>(data.data());
-  return args;
-}
-
 bool all_paths_up(const TestClient& client) {
   const auto paths = client.core->paths();
   return paths.size() == 2 &&
@@ -52,7 +42,7 @@ class Writer {
     while (client_.core->outstanding() < 8) {
       const std::uint64_t tag = next_;
       data_[tag % kPlaces] = pattern(kBlock, tag);
-      if (client_.core->submit(write_args(tag, (tag % kPlaces) * kBlock, data_[tag % kPlaces])) !=
+      if (client_.core->submit(request(tag, (tag % kPlaces) * kBlock, data_[tag % kPlaces])) !=
           StatusCode::ok) {
         return;
       }
@@ -122,7 +112,7 @@ TEST_CASE("the data of a write that was sent over both paths is written once") {
   REQUIRE(cluster.run_until([&] { return all_paths_up(client); }));
   cluster.node->holds = is_write;
   const auto data = pattern(kBlock, 1);
-  REQUIRE(client.core->submit(write_args(1, 0, data)) == StatusCode::ok);
+  REQUIRE(client.core->submit(request(1, 0, data)) == StatusCode::ok);
   REQUIRE(cluster.run_until([&] { return cluster.node->held() == 1; }));
   // The request's path goes; the copy on the other one finds the first still executing (W6).
   const bool over_first = client.core->paths()[0].in_flight == 1;
@@ -172,7 +162,7 @@ TEST_CASE("a write that a node's crash left without an answer completes in the n
   TestClient& client = cluster.open_client();
   cluster.node->holds = is_write;
   const auto data = pattern(kBlock, 5);
-  REQUIRE(client.core->submit(write_args(7, 0, data)) == StatusCode::ok);
+  REQUIRE(client.core->submit(request(7, 0, data)) == StatusCode::ok);
   REQUIRE(cluster.run_until([&] { return cluster.node->held() == 1; }));
   cluster.stop_node();
   cluster.run_for(milliseconds(300));
@@ -212,7 +202,7 @@ TEST_CASE("another client's steal fences this one: its IO fails for good, the ne
   const auto old_data = pattern(kBlock, 1);
   const auto new_data = pattern(kBlock, 2);
   cluster.node->holds = is_write;
-  REQUIRE(first.core->submit(write_args(1, 0, old_data)) == StatusCode::ok);
+  REQUIRE(first.core->submit(request(1, 0, old_data)) == StatusCode::ok);
   REQUIRE(cluster.run_until([&] { return cluster.node->held() == 1; }));
 
   VolumeClientConfig config = SmallCluster::client_config("client-b");
@@ -230,7 +220,7 @@ TEST_CASE("another client's steal fences this one: its IO fails for good, the ne
   CHECK(first.core->end_reason() == StatusCode::stale_version);
   REQUIRE(first.core->has_completed());
   CHECK(first.take().front().status == StatusCode::outcome_unknown);
-  CHECK(first.core->submit(write_args(2, 0, old_data)) == StatusCode::stale_version);
+  CHECK(first.core->submit(request(2, 0, old_data)) == StatusCode::stale_version);
   cluster.run_for(seconds(2));
   CHECK(std::equal(new_data.begin(), new_data.end(), cluster.disk.bytes.begin()));
   CHECK(second.core->state() == ConnectionState::connected);
@@ -254,14 +244,14 @@ TEST_CASE("with LossPolicy::fail IO ends when its time is up, and comes back wit
   TestClient& client = cluster.open_client(config);
   cluster.node->holds = is_write;
   const auto data = pattern(kBlock, 1);
-  REQUIRE(client.core->submit(write_args(1, 0, data)) == StatusCode::ok);
+  REQUIRE(client.core->submit(request(1, 0, data)) == StatusCode::ok);
   REQUIRE(cluster.run_until([&] { return cluster.node->held() == 1; }));
   const Instant lost = cluster.network.now();
   cluster.stop_node();
   cluster.run_for(milliseconds(700));
   CHECK_FALSE(client.core->has_completed());
   // Submitted while the volume is lost: it is never sent.
-  REQUIRE(client.core->submit(write_args(2, kBlock, data)) == StatusCode::ok);
+  REQUIRE(client.core->submit(request(2, kBlock, data)) == StatusCode::ok);
   std::map<std::uint64_t, StatusCode> outcomes;
   REQUIRE(cluster.run_until([&] {
     for (const Completion& completion : client.take())
@@ -271,7 +261,7 @@ TEST_CASE("with LossPolicy::fail IO ends when its time is up, and comes back wit
   CHECK(cluster.network.now() - lost < seconds(2));
   CHECK(outcomes[1] == StatusCode::outcome_unknown);
   CHECK(outcomes[2] == StatusCode::unavailable);
-  CHECK(client.core->submit(write_args(3, 0, data)) == StatusCode::unavailable);
+  CHECK(client.core->submit(request(3, 0, data)) == StatusCode::unavailable);
   cluster.start_node();
   REQUIRE(cluster.run_until([&] { return client.core->state() == ConnectionState::connected; }));
   CHECK(cluster.write(client, 0, data) == StatusCode::ok);
@@ -281,9 +271,9 @@ TEST_CASE("close finishes what was submitted, and lets the next client in withou
   SmallCluster cluster;
   TestClient& first = cluster.open_client();
   const auto data = pattern(std::size_t{3} << 20U, 9);
-  REQUIRE(first.core->submit(write_args(1, 0, data)) == StatusCode::ok);
+  REQUIRE(first.core->submit(request(1, 0, data)) == StatusCode::ok);
   first.core->close();
-  CHECK(first.core->submit(write_args(2, 0, data)) == StatusCode::shutting_down);
+  CHECK(first.core->submit(request(2, 0, data)) == StatusCode::shutting_down);
   REQUIRE(cluster.run_until([&] { return first.core->has_ended(); }));
   CHECK(first.core->end_reason() == StatusCode::ok);
   REQUIRE(first.core->has_completed());
@@ -301,7 +291,7 @@ TEST_CASE("close ends in time although node and master are gone") {
   cluster.network.partition("client-0", "master-a");
   cluster.network.partition("client-0", "master-b");
   const auto data = pattern(kBlock, 1);
-  REQUIRE(client.core->submit(write_args(1, 0, data)) == StatusCode::ok);
+  REQUIRE(client.core->submit(request(1, 0, data)) == StatusCode::ok);
   client.core->close();
   REQUIRE(cluster.run_until([&] { return client.core->has_ended(); }, seconds(10)));
   CHECK(client.core->end_reason() == StatusCode::timed_out);
@@ -329,7 +319,7 @@ TEST_CASE("registered memory can't go while a request uses it") {
   REQUIRE(client.core->register_memory(memory));
   CHECK(client.core->register_memory(std::span(memory).subspan(kBlock)).error().code ==
         StatusCode::invalid_argument);
-  REQUIRE(client.core->submit(write_args(1, 0, std::span(memory).subspan(kBlock, kBlock))) == StatusCode::ok);
+  REQUIRE(client.core->submit(request(1, 0, std::span(memory).subspan(kBlock, kBlock))) == StatusCode::ok);
   CHECK(client.core->unregister_memory(memory).error().code == StatusCode::busy);
   REQUIRE(cluster.run_until([&] { return client.core->has_completed(); }));
   CHECK(client.core->unregister_memory(memory));

@@ -14,16 +14,6 @@ using std::chrono::seconds;
 
 constexpr std::uint32_t kBlock = SmallCluster::kBlock;
 
-IoRequestArgs write_args(std::uint64_t tag, std::uint64_t offset, std::span<const std::byte> data) {
-  IoRequestArgs args;
-  args.tag = tag;
-  args.op = IoOp::write;
-  args.offset = offset;
-  args.length = data.size();
-  args.memory = const_cast<std::byte*>(data.data());
-  return args;
-}
-
 TEST_CASE("a volume is opened over every path, and says what it is") {
   SmallCluster cluster;
   TestClient& client = cluster.open_client();
@@ -82,7 +72,7 @@ TEST_CASE("what doesn't fit the volume is refused at once") {
   TestClient& client = cluster.open_client();
   std::vector<std::byte> data(2 * kBlock);
   const auto refused = [&](std::uint64_t offset, std::size_t length) {
-    return client.core->submit(write_args(1, offset, std::span(data).first(length)));
+    return client.core->submit(request(1, offset, std::span(data).first(length)));
   };
   CHECK(refused(1, kBlock) == StatusCode::invalid_request);
   CHECK(refused(0, 512) == StatusCode::invalid_request);
@@ -98,8 +88,8 @@ TEST_CASE("a full queue refuses, and takes again once completions were taken") {
   TestClient& client = cluster.open_client();
   const std::vector<std::byte> data = pattern(kBlock, 3);
   for (std::uint64_t tag = 0; tag < 32; ++tag)
-    REQUIRE(client.core->submit(write_args(tag, tag * kBlock, data)) == StatusCode::ok);
-  CHECK(client.core->submit(write_args(32, 0, data)) == StatusCode::queue_full);
+    REQUIRE(client.core->submit(request(tag, tag * kBlock, data)) == StatusCode::ok);
+  CHECK(client.core->submit(request(32, 0, data)) == StatusCode::queue_full);
   std::vector<Completion> taken;
   REQUIRE(cluster.run_until([&] {
     for (const Completion& completion : client.take())
@@ -108,7 +98,7 @@ TEST_CASE("a full queue refuses, and takes again once completions were taken") {
   }));
   CHECK(std::all_of(taken.begin(), taken.end(),
                     [](const Completion& completion) { return completion.status == StatusCode::ok; }));
-  CHECK(client.core->submit(write_args(32, 0, data)) == StatusCode::ok);
+  CHECK(client.core->submit(request(32, 0, data)) == StatusCode::ok);
 }
 
 TEST_CASE("more data than there is memory for waits its turn") {
@@ -119,7 +109,7 @@ TEST_CASE("more data than there is memory for waits its turn") {
   for (std::uint64_t i = 0; i < 7; ++i)
     data.push_back(pattern(std::size_t{2} << 20U, i));
   for (std::uint64_t i = 0; i < 7; ++i)
-    REQUIRE(client.core->submit(write_args(i, i * (std::uint64_t{2} << 20U), data[i])) == StatusCode::ok);
+    REQUIRE(client.core->submit(request(i, i * (std::uint64_t{2} << 20U), data[i])) == StatusCode::ok);
   std::size_t done = 0;
   REQUIRE(cluster.run_until([&] {
     for (const Completion& completion : client.take()) {
@@ -141,7 +131,7 @@ TEST_CASE("requests that overlap take effect in the order of their submission (C
   for (std::uint64_t i = 0; i < 20; ++i)
     data.push_back(pattern(2 * kBlock, i));
   for (std::uint64_t i = 0; i < 20; ++i)
-    REQUIRE(client.core->submit(write_args(i, (i % 2) * kBlock, data[i])) == StatusCode::ok);
+    REQUIRE(client.core->submit(request(i, (i % 2) * kBlock, data[i])) == StatusCode::ok);
   std::size_t done = 0;
   REQUIRE(cluster.run_until([&] {
     done += client.take().size();
