@@ -16,3 +16,8 @@ pkg_check_modules(FABRIC REQUIRED IMPORTED_TARGET libfabric)
 
 # io_uring, for the storage node.
 pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing)
+
+# The programs: options, configuration files, logs.
+find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
+find_package(yaml-cpp REQUIRED)
+find_package(spdlog REQUIRED)
