@@ -14,11 +14,12 @@ Result<std::unique_ptr<Provider>> open_whichever_fits(const TransportConfig& con
     return verbs;
   }
   auto ofi = ofi::open_ofi_provider(config);
-  if (ofi) {
-    log_line(config, LogLevel::info,
-             "transport: ofi on " + (*ofi)->info().detail +
-                 ", because verbs can't be used: " + verbs.error().message);
+  if (!ofi) {
+    return fail(ofi.error().code, ofi.error().message + "; nor can verbs be used: " + verbs.error().message);
   }
+  log_line(config, LogLevel::info,
+           "transport: ofi on " + (*ofi)->info().detail +
+               ", because verbs can't be used: " + verbs.error().message);
   return ofi;
 }
 
