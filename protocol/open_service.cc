@@ -44,7 +44,7 @@ Status OpenService::take_over() {
   const Result<ManagerVersion> next = next_manager_version(*stored);
   if (!next) return tl::unexpected(next.error());
   // If the outcome is unknown, `next` is nobody's: the one stored then may be another master's.
-  const Status committed = store_.transact(*stored, [&](OpenTransaction& transaction) -> Status {
+  Status committed = store_.transact(*stored, [&](OpenTransaction& transaction) -> Status {
     transaction.put_manager_version(*next);
     return {};
   });
@@ -76,7 +76,7 @@ Status OpenService::while_in_charge(const Step& step) {
 Status OpenService::raise_manager_version(ManagerVersion highest_seen) {
   const Result<ManagerVersion> next = next_manager_version(std::max(highest_seen, mine_));
   if (!next) return tl::unexpected(next.error());
-  const Status committed = transact([&](OpenTransaction& transaction) -> Status {
+  Status committed = transact([&](OpenTransaction& transaction) -> Status {
     transaction.put_manager_version(*next);
     return {};
   });
@@ -126,7 +126,7 @@ Status OpenService::open_volume(OpenTransaction& transaction, const OpenRequest&
   if (request.kind == OpenKind::reopen && self == nullptr) {
     return fail(StatusCode::stale_version, "C4: this opening is no longer the holder");
   }
-  const Status place = check_place(transaction, *volume);
+  Status place = check_place(transaction, *volume);
   if (!place) return place;
   // Asked again, because the answer was lost or only the connections were.
   if (self != nullptr && still_stands(*self, *volume, request)) {
@@ -150,7 +150,7 @@ Status OpenService::open_volume(OpenTransaction& transaction, const OpenRequest&
     if (node_saw_more || sluice::manager_version(seen) == mine_) behind = sluice::manager_version(seen);
     return fail(StatusCode::unavailable, "this master is behind the versions already given");
   }
-  const Status granted = grant(request, *volume, answer.gvn);
+  Status granted = grant(request, *volume, answer.gvn);
   if (granted) transaction.put_volume(*volume);  // P2
   return granted;
 }
@@ -259,7 +259,7 @@ Status OpenService::verify_session(OpenTransaction& transaction, const VerifyReq
   std::optional<VolumeRecord> volume = transaction.find_volume(request.volume);
   if (!volume) return fail(StatusCode::not_found, "no such volume");
   answer.current_gvn = volume->current_gvn;
-  const Status place = check_place(transaction, *volume);
+  Status place = check_place(transaction, *volume);
   if (!place) return place;
   // Client and nonce too: a master restored from an old copy may have given one version twice.
   const Holder* holder = find_holder(*volume, request.client, request.nonce);

@@ -120,7 +120,7 @@ void VerbsCompletionQueue::detach(std::uint16_t index, std::uint32_t entries) no
 void VerbsCompletionQueue::push_synthetic(const Completion& completion) noexcept {
   if (queued_size_ == queued_.size()) {
     // Only when endpoints are destroyed again and again while nobody polls: not on the data path.
-    std::ranges::rotate(queued_, queued_.begin() + static_cast<std::ptrdiff_t>(queued_head_));
+    std::rotate(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(queued_head_), queued_.end());
     queued_head_ = 0;
     queued_.resize(queued_.size() * 2);
   }

@@ -12,7 +12,7 @@ namespace sluice::transport::verbs {
 namespace {
 
 constexpr int kListenBacklog = 256;
-constexpr int kResolveTimeout_ms = 2000;
+constexpr int kResolveTimeoutMs = 2000;
 /// READs in flight a queue pair, each way, if both devices can.
 constexpr int kMaxReads = 16;
 
@@ -171,7 +171,7 @@ Result<std::unique_ptr<Endpoint>> start_connect(ProviderState& state, const Addr
   if (!endpoint) return tl::unexpected(endpoint.error());
   (*endpoint)->keep_connect_message(HandshakeMessage({.credits = config.advertised_credits}, private_data));
   if (injected_failure(state.config.faults, "rdma_resolve_addr") ||
-      rdma_resolve_addr(raw, nullptr, remote->get(), kResolveTimeout_ms) != 0) {
+      rdma_resolve_addr(raw, nullptr, remote->get(), kResolveTimeoutMs) != 0) {
     return fail_errno(errno, "connect to " + to_string(address) + ": resolve the address from " +
                                  local.to_address().host + " (RDMA device " + state.device.name + ")");
   }
@@ -249,7 +249,7 @@ void on_address_resolved(ProviderState& state, VerbsEndpoint& endpoint) {
     return;
   }
   if (injected_failure(state.config.faults, "rdma_resolve_route") ||
-      rdma_resolve_route(endpoint.id(), kResolveTimeout_ms) != 0) {
+      rdma_resolve_route(endpoint.id(), kResolveTimeoutMs) != 0) {
     endpoint.fail_connection(
         fail_errno(errno, "connect to " + endpoint.peer() + ": resolve the route").value());
   }

@@ -194,9 +194,9 @@ bool VerbsEndpoint::post_sends(std::span<const WorkRequest> chain) noexcept {
     work.wr.rdma = {request.remote.address, static_cast<std::uint32_t>(request.remote.key)};
     sends_.push(WorkId::from_bits(work.wr_id));
   }
-  ibv_send_wr* refused = &scratch.sends[0];
+  ibv_send_wr* refused = scratch.sends.data();
   if (!injected_failure(state_.config.faults, "ibv_post_send")) {
-    if (ibv_post_send(id_->qp, &scratch.sends[0], &refused) == 0) return true;
+    if (ibv_post_send(id_->qp, scratch.sends.data(), &refused) == 0) return true;
   }
   for (const ibv_send_wr* work = refused; work != nullptr; work = work->next) {
     sends_.unpush_newest();
@@ -237,9 +237,9 @@ bool VerbsEndpoint::post_receive_chain(std::span<const ReceiveRequest> receives)
     work.num_sge = receives[i].buffer.length > 0 ? 1 : 0;
     receives_.push(WorkId::from_bits(work.wr_id));
   }
-  ibv_recv_wr* refused = &scratch.receives[0];
+  ibv_recv_wr* refused = scratch.receives.data();
   if (!injected_failure(state_.config.faults, "ibv_post_recv")) {
-    if (ibv_post_recv(id_->qp, &scratch.receives[0], &refused) == 0) return true;
+    if (ibv_post_recv(id_->qp, scratch.receives.data(), &refused) == 0) return true;
   }
   for (const ibv_recv_wr* work = refused; work != nullptr; work = work->next) {
     receives_.unpush_newest();

@@ -76,9 +76,9 @@ std::string_view meaning_of(CompletionStatus status) {
 Error describe_failure(const ibv_wc& completion, CompletionStatus status, WorkId id,
                        const std::string& peer) {
   std::array<char, 64> numbers{};
+  // NOLINTNEXTLINE(cert-err33-c): truncation is harmless
   std::snprintf(numbers.data(), numbers.size(), "status %d, vendor error 0x%x",
-                static_cast<int>(completion.status),
-                completion.vendor_err);  // NOLINT(cert-err33-c): truncation is harmless
+                static_cast<int>(completion.status), completion.vendor_err);
   return {code_of(status), "connection to " + peer + ": " + ibv_wc_status_str(completion.status) + " (" +
                                numbers.data() + ") on work [" + to_string(id) + "], queue pair " +
                                std::to_string(completion.qp_num) + ": " + std::string(meaning_of(status))};
