@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage_node/backends/block_backend.h"
 #include "storage_node/backends/file_backend.h"
 
 namespace sluice::storage_node {
@@ -30,6 +31,10 @@ std::string_view to_string(BackendKind kind) noexcept {
 Result<std::unique_ptr<NodeStorage>> NodeStorage::open(const StorageConfig& config, LogSink log) {
   auto directory = DataDirectory::open(config.directory);
   if (!directory) return tl::unexpected(directory.error());
+  if (config.backend == BackendKind::block) {
+    if (auto ready = prepare_devices(config.devices, config.wipe, log); !ready)
+      return tl::unexpected(ready.error());
+  }
   return std::unique_ptr<NodeStorage>(new NodeStorage(config, std::move(*directory), std::move(log)));
 }
 
@@ -45,7 +50,7 @@ Result<std::unique_ptr<Backend>> NodeStorage::open_backend(std::size_t index, st
     case BackendKind::file:
       return FileBackend::open(*directory_, config_.reserve, share, log_);
     case BackendKind::block:
-      return fail(StatusCode::unsupported, "the block backend isn't here yet");
+      return BlockBackend::open(*directory_, config_.devices, share, log_);
     case BackendKind::memory:
       return std::make_unique<MemoryBackend>(budget_, share);
   }

@@ -40,7 +40,7 @@ struct StorageConfig {
 /// What a node's process holds of its storage: the lock on its data directory, and what its reactors share.
 class NodeStorage {
  public:
-  /// Errors: invalid_argument, and those of DataDirectory::open.
+  /// Errors: those of DataDirectory::open and prepare_devices.
   static Result<std::unique_ptr<NodeStorage>> open(const StorageConfig& config, LogSink log);
 
   NodeStorage(const NodeStorage&) = delete;

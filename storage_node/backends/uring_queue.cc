@@ -45,7 +45,7 @@ tl::unexpected<Error> explain_refusal(int errno_value) {
     }
     case ENOMEM:
       return fail(StatusCode::out_of_memory,
-                  "no memory for io_uring; before Linux 5.12 its rings count as locked memory: raise "
+                  "no memory for io_uring's rings, which some kernels count as locked memory: raise "
                   "RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK= in a systemd unit)");
     default:
       return fail_errno(errno_value, "set up io_uring");

@@ -55,17 +55,23 @@ Status lock_exclusively(const VolumeFile& file) {
   return {};
 }
 
-Result<SuperblockPair> read_superblocks(const VolumeFile& file) {
+Result<std::array<SuperblockBytes, 2>> read_copies(const VolumeFile& file) {
   const auto buffer = std::make_unique<AlignedSuperblock>();
   std::array<SuperblockBytes, 2> copies{};
   for (std::size_t copy = 0; copy < copies.size(); ++copy) {
     const ssize_t got = pread(file.fd.get(), buffer->bytes.data(), kSuperblockSize,
                               static_cast<off_t>(kSuperblockOffsets[copy]));
     if (got < 0) return fail_io(errno, file.name + ": read the superblock");
-    // A short file is a damaged one: what is missing stays zeroes, which no superblock is.
+    // What a short file lacks stays zeroes, which no superblock is.
     if (got == static_cast<ssize_t>(kSuperblockSize)) copies[copy] = buffer->bytes;
   }
-  return decode_superblocks(copies, file.name);
+  return copies;
+}
+
+Result<SuperblockPair> read_superblocks(const VolumeFile& file) {
+  const auto copies = read_copies(file);
+  if (!copies) return tl::unexpected(copies.error());
+  return decode_superblocks(*copies, file.name);
 }
 
 Status write_superblock(const VolumeFile& file, const Superblock& superblock, std::size_t copy) {

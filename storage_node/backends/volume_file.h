@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,7 +24,9 @@ struct VolumeFile {
 /// process that took it where the system tells.
 Status lock_exclusively(const VolumeFile& file);
 
-/// Both copies. Errors: io_error, and those of decode_superblocks.
+/// Both copies' bytes; zeroes where the file has none. Errors: io_error.
+Result<std::array<SuperblockBytes, 2>> read_copies(const VolumeFile& file);
+/// What they say. Errors: io_error, and those of decode_superblocks.
 Result<SuperblockPair> read_superblocks(const VolumeFile& file);
 
 /// Writes one copy, durably. Errors: io_error, no_space.

@@ -2,8 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
-
-#include <catch2/catch.hpp>
+#include <stdexcept>
 
 namespace sluice::storage_node::contract {
 
@@ -11,7 +10,7 @@ TemporaryDirectory::TemporaryDirectory() {
   // SLUICE_TEST_DIRECTORY: elsewhere, as in the micro-VM, where the build tree can't be written.
   const char* const elsewhere = std::getenv("SLUICE_TEST_DIRECTORY");
   path_ = std::string(elsewhere != nullptr ? elsewhere : SLUICE_TEST_SCRATCH) + "/backend-XXXXXX";
-  REQUIRE(mkdtemp(path_.data()) != nullptr);
+  if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("can't make " + path_);
 }
 
 TemporaryDirectory::~TemporaryDirectory() {
