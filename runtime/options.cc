@@ -146,21 +146,47 @@ Option& OptionTable::add(std::string key, std::chrono::microseconds& field, Rang
       [&field](std::uint64_t value) { field = std::chrono::microseconds(value); }, std::move(help));
 }
 
-Option& OptionTable::add(std::string key, ByteCount& field, Range range, std::string help) {
+Option& OptionTable::add(std::string key, Duration& field, Range range, std::string help) {
+  check(key.ends_with("_ms") || key.ends_with("_us"), "a key of a duration ends in its unit");
+  const std::uint64_t unit_ns = key.ends_with("_ms") ? 1'000'000 : 1'000;
+  range.greatest = std::min(range.greatest, static_cast<std::uint64_t>(Duration::max().count()) / unit_ns);
+  return add_number(
+      std::move(key), range,
+      [&field, unit_ns] { return static_cast<std::uint64_t>(field.count()) / unit_ns; },
+      [&field, unit_ns](std::uint64_t value) {
+        field = Duration(static_cast<Duration::rep>(value * unit_ns));
+      },
+      std::move(help));
+}
+
+Option& OptionTable::add_bytes(std::string key, Range range, ReadNumber read, WriteNumber write,
+                               std::string help) {
   const std::string type =
       "size" + describe_range(range, [](std::uint64_t bytes) { return format_exact_size(ByteCount(bytes)); });
   return add_option(
       std::move(key), type, std::move(help), false,
-      [&field, range, type](std::span<const std::string> values) -> Status {
+      [write = std::move(write), range, type](std::span<const std::string> values) -> Status {
         const Result<ByteCount> size = parse_size(values[0]);
         if (!size) return tl::unexpected(size.error());
         if (size->value() < range.least || size->value() > range.greatest) {
           return expected("a " + type, values[0]);
         }
-        field = *size;
+        write(size->value());
         return {};
       },
-      [&field] { return std::vector<std::string>{format_exact_size(field)}; });
+      [read = std::move(read)] { return std::vector<std::string>{format_exact_size(ByteCount(read()))}; });
+}
+
+Option& OptionTable::add(std::string key, ByteCount& field, Range range, std::string help) {
+  return add_bytes(
+      std::move(key), range, [&field] { return field.value(); },
+      [&field](std::uint64_t bytes) { field = ByteCount(bytes); }, std::move(help));
+}
+
+Option& OptionTable::add_size(std::string key, std::size_t& field, Range range, std::string help) {
+  return add_bytes(
+      std::move(key), range, [&field] { return field; }, [&field](std::uint64_t bytes) { field = bytes; },
+      std::move(help));
 }
 
 Option& OptionTable::add(std::string key, transport::Address& field, std::string help) {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/base/clock.h"
 #include "protocol/base/status.h"
 #include "protocol/base/units.h"
 #include "transport/transport_config.h"
@@ -106,8 +107,11 @@ class OptionTable {
   /// The key ends in the unit, `_ms` or `_us`, and so does `range`.
   Option& add(std::string key, std::chrono::milliseconds& field, Range range, std::string help);
   Option& add(std::string key, std::chrono::microseconds& field, Range range, std::string help);
+  /// The unit of `range` and of what is written is the one in which the key ends, `_ms` or `_us`.
+  Option& add(std::string key, Duration& field, Range range, std::string help);
   /// A size such as 10G; `range` in bytes.
   Option& add(std::string key, ByteCount& field, Range range, std::string help);
+  Option& add_size(std::string key, std::size_t& field, Range range, std::string help);
   Option& add(std::string key, transport::Address& field, std::string help);
   Option& add(std::string key, std::vector<transport::Address>& field, std::string help);
   Option& add(std::string key, std::vector<std::string>& field, std::string help, TextCheck check = {});
@@ -149,6 +153,7 @@ class OptionTable {
   using WriteNumber = std::function<void(std::uint64_t)>;
 
   Option& add_number(std::string key, Range range, ReadNumber read, WriteNumber write, std::string help);
+  Option& add_bytes(std::string key, Range range, ReadNumber read, WriteNumber write, std::string help);
   Option& add_words(std::string key, std::vector<std::string> words, std::function<std::size_t()> read,
                     std::function<void(std::size_t)> write, std::string help);
   Option& add_option(std::string key, std::string type, std::string help, bool is_list,

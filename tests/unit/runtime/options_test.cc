@@ -26,6 +26,9 @@ TEST_CASE("an option sets the field that it is bound to") {
   CHECK(error_of(table, "limits.depth", {"64"}).empty());
   CHECK(error_of(table, "limits.timeout_ms", {"7"}).empty());
   CHECK(error_of(table, "limits.spin_us", {"8"}).empty());
+  CHECK(table.find("limits.pause_us")->default_text() == "3000");
+  CHECK(error_of(table, "limits.pause_us", {"9"}).empty());
+  CHECK(error_of(table, "limits.buffer", {"8K"}).empty());
   CHECK(error_of(table, "limits.memory", {"2G"}).empty());
   CHECK(error_of(table, "colour", {"red"}).empty());
   CHECK(error_of(table, "master", {"[::1]:7000"}).empty());
@@ -37,6 +40,8 @@ TEST_CASE("an option sets the field that it is bound to") {
   CHECK(config.depth == 64);
   CHECK(config.timeout == std::chrono::milliseconds(7));
   CHECK(config.spin == std::chrono::microseconds(8));
+  CHECK(config.pause == std::chrono::microseconds(9));
+  CHECK(config.buffer == 8192);
   CHECK(config.memory == sluice::ByteCount(std::uint64_t{2} << 30U));
   CHECK(config.colour == SampleConfig::Colour::red);
   CHECK(config.master == sluice::transport::Address{"::1", 7000});

@@ -16,6 +16,8 @@ struct SampleConfig {
   std::uint8_t depth = 16;
   std::chrono::milliseconds timeout{500};
   std::chrono::microseconds spin{50};
+  sluice::Duration pause = std::chrono::milliseconds(3);
+  std::size_t buffer = 65536;
   sluice::ByteCount memory{std::uint64_t{1} << 30U};
   Colour colour = Colour::green;
   sluice::transport::Address master;
@@ -37,6 +39,8 @@ inline sluice::runtime::OptionTable sample_table(SampleConfig& config) {
   table.add("limits.timeout_ms", config.timeout, {1, 60'000}, "How long to wait");
   table.add("limits.spin_us", config.spin, {}, "How long to look");
   table.add("limits.memory", config.memory, {4096, std::uint64_t{1} << 40U}, "How much to take");
+  table.add("limits.pause_us", config.pause, {1, 1'000'000}, "How long to rest");
+  table.add_size("limits.buffer", config.buffer, {512, 1U << 20U}, "How much to hold");
   table.group("Network");
   table.add_choice("colour", config.colour,
                    {{"red", SampleConfig::Colour::red}, {"green", SampleConfig::Colour::green}},
