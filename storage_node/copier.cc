@@ -160,7 +160,7 @@ void Copier::on_written(Piece& piece, StatusCode status) {
   }
   moved_ += piece.length;
   fill(piece);
-  ask(piece);
+  if (piece.state == Piece::State::to_ask) ask(piece);
   if (phase_ == Phase::copying && moved_ == order_.size.value()) finish();
 }
 

@@ -112,8 +112,9 @@ struct NodeStage {
     return answer;
   }
 
-  RawClient& add_client(std::uint32_t receive_credits = 300) {
-    owned.push_back(std::make_unique<RawClient>(network, "client", receive_credits));
+  RawClient& add_client(std::uint16_t receive_credits = 300) {
+    owned.push_back(
+        std::make_unique<RawClient>(std::move(*network.open_provider("client", {})), receive_credits));
     clients.push_back(owned.back().get());
     owned.back()->connect_control(address());
     REQUIRE(until([&] { return owned.back()->control_up; }));

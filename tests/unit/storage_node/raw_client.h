@@ -20,7 +20,6 @@
 #include "runtime/control_link.h"
 #include "runtime/link.h"
 #include "runtime/reactor.h"
-#include "transport/sim/network.h"
 
 namespace sluice::storage_node::test {
 
@@ -34,16 +33,12 @@ inline Gvn gvn_of(std::uint32_t open, std::uint32_t manager = 1) {
 /// A client with its hands free: sends whatever the test wants, when it wants, and keeps what comes back.
 class RawClient final : private runtime::ControlHandler {
  public:
-  explicit RawClient(transport::sim::Network& network, const std::string& host = "client",
-                     std::uint32_t receive_credits = 300)
-      : receive_credits_(static_cast<std::uint16_t>(receive_credits)), memory(8UL * 1024 * 1024) {
-    auto opened = network.open_provider(host, {});
-    REQUIRE(opened);
-    provider_ = opened->get();
-    rail_ = *reactor.add_rail(std::move(*opened), 8192);
-    domain_ = std::move(*provider_->create_protection_domain());
+  explicit RawClient(std::unique_ptr<transport::Provider> provider, std::uint16_t receive_credits = 300)
+      : memory(8UL * 1024 * 1024), receive_credits_(receive_credits), provider_(provider.get()) {
+    rail_ = *reactor.add_rail(std::move(provider), 8192);
+    domain = std::move(*provider_->create_protection_domain());
     region = std::move(
-        *domain_->register_memory(memory, transport::Access::local_write | transport::Access::remote_write));
+        *domain->register_memory(memory, transport::Access::local_write | transport::Access::remote_write));
   }
   ~RawClient() override {
     paths.clear();
@@ -138,9 +133,9 @@ class RawClient final : private runtime::ControlHandler {
     config.max_receive_bytes = 4096;
     config.max_send_head_bytes = protocol::kMaxCapsuleSize;
     config.receive_credits = receive_credits_;
-    config.send_depth = 512;
+    config.send_depth = std::min(512U, client_depth());
     paths.back()->link =
-        std::move(*reactor.connect(rail_, *domain_, address, config, private_data, *paths.back()));
+        std::move(*reactor.connect(rail_, *domain, address, config, private_data, *paths.back()));
     return *paths.back();
   }
 
@@ -206,21 +201,23 @@ class RawClient final : private runtime::ControlHandler {
     send(path, request(path, gvn, op, seq, low, block, length));
   }
 
+  [[nodiscard]] std::uint32_t client_depth() const { return provider_->info().max_queue_depth - 2; }
+
   void turn() {
     reactor.poll();
     reactor.flush();
   }
 
   runtime::Reactor reactor;
-  std::uint16_t receive_credits_;
   std::vector<std::byte> memory;
+  std::unique_ptr<transport::ProtectionDomain> domain;
+  std::unique_ptr<transport::Region> region;
   std::vector<protocol::ControlFrame> frames;
   std::vector<std::unique_ptr<RawPath>> paths;
   std::unique_ptr<runtime::ControlLink> control;
   bool control_up = false;
   bool control_down = false;
   bool holds_answers = false;  ///< keeps the receives of answers: no credits for the node
-  std::unique_ptr<transport::Region> region;
 
  private:
   void on_control_up(runtime::ControlLink& /*link*/) override { control_up = true; }
@@ -230,9 +227,9 @@ class RawClient final : private runtime::ControlHandler {
   void on_control_down(runtime::ControlLink& /*link*/, const Error& /*why*/) override { control_down = true; }
   void on_control_drained(runtime::ControlLink& /*link*/) override { control.reset(); }
 
-  transport::Provider* provider_ = nullptr;
+  std::uint16_t receive_credits_;
+  transport::Provider* provider_;
   runtime::Rail rail_{};
-  std::unique_ptr<transport::ProtectionDomain> domain_;
 };
 
 }  // namespace sluice::storage_node::test
