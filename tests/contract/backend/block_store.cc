@@ -11,9 +11,6 @@
 #include "tests/contract/availability.h"
 
 namespace sluice::storage_node::contract {
-namespace {
-
-/// Zeroes where superblocks may be; what the last test left behind them shows whether new volumes are zeroed.
 void blank(const std::string& device) {
   const int fd = open(device.c_str(), O_WRONLY | O_CLOEXEC);
   REQUIRE(fd >= 0);
@@ -22,8 +19,6 @@ void blank(const std::string& device) {
   REQUIRE(fsync(fd) == 0);
   close(fd);
 }
-
-}  // namespace
 
 std::unique_ptr<TestDevices> TestDevices::make() {
   std::unique_ptr<TestDevices> devices(new TestDevices());

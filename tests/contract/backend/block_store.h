@@ -28,6 +28,10 @@ class TestDevices {
   std::vector<std::string> paths_;
 };
 
+/// Zeroes where superblocks may be. What lies behind them stays, so that tests show that new volumes are
+/// zeroed.
+void blank(const std::string& device);
+
 class BlockStore final : public Store {
  public:
   BlockStore();

@@ -37,6 +37,7 @@ class MountedImage {
   ~MountedImage();
 
   [[nodiscard]] const std::string& path() const noexcept { return mount_point_.path(); }
+  [[nodiscard]] const std::string& device() const noexcept { return device_->path(); }
 
  private:
   explicit MountedImage(std::unique_ptr<LoopDevice> device) : device_(std::move(device)) {}
