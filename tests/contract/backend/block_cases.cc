@@ -9,6 +9,7 @@
 
 #include "storage_node/backends/volume_directory.h"
 #include "tests/contract/backend/block_store.h"
+#include "tests/contract/backend/mounts.h"
 #include "tests/contract/backend/stage.h"
 
 namespace sluice::storage_node::contract {
@@ -176,7 +177,7 @@ TEST_CASE("Volume files in the data directory are refused by the block backend")
 TEST_CASE("Blocks of 512 bytes are refused on a device whose sectors have 4096") {
   const auto device = LoopDevice::make(TestDevices::kBytes, 4096);
   if (device == nullptr) {
-    WARN("SKIP: no loop device with sectors of 4096 bytes here");
+    skip("no loop device with sectors of 4096 bytes here");
     return;
   }
   BlockStore store;

@@ -255,7 +255,7 @@ TEST_CASE("A limit on file size is no space, to that operation alone") {
 TEST_CASE("A full file system refuses what needs room and nothing else") {
   const auto disk = MountedImage::make("ext4", std::uint64_t{32} << 20U);
   if (!disk) {
-    WARN("SKIP: can't mount an image here");
+    skip("can't mount an image here");
     return;
   }
   FileStage stage(std::make_unique<FileStore>(disk->path() + "/data"));
@@ -284,7 +284,7 @@ TEST_CASE("A full file system refuses what needs room and nothing else") {
 TEST_CASE("A file system without direct IO is refused with the remedy") {
   const auto memory = MountedMemory::make();
   if (!memory) {
-    WARN("SKIP: can't mount a file system without direct IO here");
+    skip("can't mount a file system without direct IO here");
     return;
   }
   FileStage stage(std::make_unique<FileStore>(memory->path() + "/data"));

@@ -99,7 +99,7 @@ class ConfiguredStore final : public Store {
 void kill_a_writing_node(const StorageConfig& config, const std::string& slow_device) {
   const auto throttle = Throttle::make(slow_device, kSlow_bytes_per_s);
   if (throttle == nullptr) {
-    WARN("SKIP: can't slow a device down here: no control group for block IO");
+    skip("can't slow a device down here: no control group for block IO");
     return;
   }
   auto owned = std::make_unique<ConfiguredStore>(config);
@@ -158,7 +158,7 @@ TEST_CASE("A killed node's writes to a device hold its lock until the last has l
 TEST_CASE("A killed node's writes to a file hold its lock until the last has landed (F2, attack 13)") {
   const auto disk = MountedImage::make("ext4", std::uint64_t{64} << 20U);
   if (disk == nullptr) {
-    WARN("SKIP: can't mount an image here");
+    skip("can't mount an image here");
     return;
   }
   kill_a_writing_node({.backend = BackendKind::file, .directory = disk->path() + "/data"}, disk->device());

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include <catch2/catch.hpp>
 #include <sys/mount.h>
 
 namespace sluice::storage_node::contract {
@@ -27,6 +28,11 @@ bool runs(const std::string& command) {
 }
 
 }  // namespace
+
+void skip(const std::string& reason) {
+  if (std::getenv("SLUICE_FORBID_SKIPS") != nullptr) FAIL(reason);
+  WARN("SKIP: " + reason);
+}
 
 std::unique_ptr<LoopDevice> LoopDevice::make(std::uint64_t bytes, std::uint32_t sector_bytes) {
   std::unique_ptr<LoopDevice> device(new LoopDevice());

@@ -10,6 +10,10 @@
 /// Devices and file systems made for one test. They need root, loop devices and a kernel that has them.
 namespace sluice::storage_node::contract {
 
+/// This test can't be done on this machine: prints why. With SLUICE_FORBID_SKIPS=1 in the environment it
+/// fails instead.
+void skip(const std::string& reason);
+
 /// A loop device on a sparse file.
 class LoopDevice {
  public:
