@@ -65,7 +65,8 @@ struct BlockClientConfig {
   Duration close_timeout = std::chrono::seconds(10);  ///< for each of close()'s steps: IO, node, master
   Duration io_timeout = std::chrono::seconds(10);  ///< a request that takes longer is sent over another path
   Duration keepalive_interval = std::chrono::seconds(1);
-  std::uint32_t keepalive_misses = 3;  ///< intervals without a sign of life end a path
+  std::uint32_t keepalive_misses = 3;  ///< intervals without a sign of life end a path; and without
+                                       ///< any path, make the client ask the master where the volume is
 
   /// Called from within any call of the client, on the caller's thread. It must not call the client.
   EventSink on_event;

@@ -100,6 +100,7 @@ Result<VolumeClientConfig> make_volume_client_config(const BlockClientConfig& co
   session.io_timeout = config.io_timeout;
   session.keepalive_interval = config.keepalive_interval;
   session.keepalive_misses = config.keepalive_misses;
+  session.ask_master_after = config.keepalive_interval * config.keepalive_misses;
   session.open_timeout = config.open_timeout;
   session.close_timeout = config.close_timeout;
   return checked;

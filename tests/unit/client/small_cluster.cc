@@ -63,7 +63,7 @@ SmallCluster::SmallCluster(std::uint64_t seed) : network(seed, network_config())
   store.contents().volumes[kVolume] = volume;
   disk.bytes.resize(kSize);
   for (const transport::Address& address : kMasters)
-    masters.push_back(std::make_unique<SmallMaster>(network, address, store));
+    masters.push_back(std::make_unique<SmallMaster>(open_provider(address.host), address, store));
   check(masters[0]->service.take_over().has_value(), "the first master takes over");
   start_node();
 }
@@ -145,11 +145,23 @@ void SmallCluster::start_node() {
   config.volume = kVolume;
   config.slots.push_back({64 * 1024, 8});
   config.slots.push_back({1024 * 1024, 2});
-  node = std::make_unique<SmallNode>(network, config, protocol::BootId(++boots_), disk,
-                                     [this](const protocol::VerifyRequest& request) {
-                                       return masters[master_in_charge]->service.on_verify(request);
-                                     });
+  std::vector<std::unique_ptr<transport::Provider>> providers;
+  for (const transport::Address& address : kNodeAddresses)
+    providers.push_back(open_provider(address.host));
+  node =
+      std::make_unique<SmallNode>(std::move(providers), network.clock(), config, protocol::BootId(++boots_),
+                                  disk, [this](const protocol::VerifyRequest& request) {
+                                    return masters[master_in_charge]->service.on_verify(request);
+                                  });
   say_hello();
+}
+
+std::unique_ptr<transport::Provider> SmallCluster::open_provider(const std::string& host) {
+  transport::TransportConfig transport;
+  transport.local_host = host;
+  auto provider = network.open_provider(host, transport);
+  check(provider.has_value(), "the host is there");
+  return std::move(*provider);
 }
 
 void SmallCluster::stop_node() {
@@ -164,14 +176,7 @@ void SmallCluster::replace_master() {
 }
 
 void SmallCluster::say_hello() {
-  protocol::Hello hello;
-  hello.node = SmallNode::kId;
-  hello.boot = protocol::BootId(boots_);
-  hello.manager_version = disk.manager_version;
-  for (const transport::Address& address : kNodeAddresses)
-    hello.addresses.push_back(*protocol::NodeAddress::from(to_string(address)));
-  if (disk.fence != Gvn(0)) hello.fences.push_back({kVolume, disk.fence});
-  const auto answer = masters[master_in_charge]->service.on_hello(hello);
+  const auto answer = masters[master_in_charge]->service.on_hello(node->hello());
   check(answer && answer->status == StatusCode::ok, "the node's hello is taken");
 }
 

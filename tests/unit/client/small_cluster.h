@@ -89,6 +89,7 @@ class SmallCluster {
  private:
   void turn_all();
   void say_hello();
+  [[nodiscard]] std::unique_ptr<transport::Provider> open_provider(const std::string& host);
 
   std::uint64_t boots_ = 0;
 };

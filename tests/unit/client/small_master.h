@@ -1,33 +1,38 @@
 #pragma once
 
 #include <memory>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "protocol/base/check.h"
 #include "protocol/open_service.h"
 #include "runtime/control_link.h"
 #include "runtime/reactor.h"
-#include "transport/sim/network.h"
+#include "transport/provider.h"
 
 namespace sluice::client::test {
 
 /// A master of a test: the protocol's OpenService on control connections, no more.
 class SmallMaster final : private runtime::ListenHandler, private runtime::ControlHandler {
  public:
-  SmallMaster(transport::sim::Network& network, const transport::Address& address, protocol::OpenStore& store)
+  SmallMaster(std::unique_ptr<transport::Provider> provider, const transport::Address& address,
+              protocol::OpenStore& store)
       : service(store) {
-    auto provider = network.open_provider(address.host, {});
-    check(provider.has_value(), "the master's host is there");
-    check(reactor_.add_rail(std::move(*provider), 4096).has_value(), "a rail is added");
+    check(reactor_.add_rail(std::move(provider), 4096).has_value(), "a rail is added");
     auto listening = reactor_.listen(runtime::Rail{}, address, *this);
     check(listening.has_value(), "the master listens");
     listener_ = std::move(*listening);
   }
 
-  void turn() {
-    reactor_.poll();
+  bool turn() {
+    const bool any = reactor_.poll();
     reactor_.flush();
+    return any;
   }
+  [[nodiscard]] runtime::Reactor& reactor() noexcept { return reactor_; }
+  /// The real port where 0 was asked for.
+  [[nodiscard]] const transport::Address& address() const noexcept { return listener_->address(); }
 
   protocol::OpenService service;
   std::uint64_t opens = 0;  ///< open requests answered

@@ -25,32 +25,40 @@ protocol::VolumeSessionsConfig sessions_config(const SmallNode::Config& config, 
 
 }  // namespace
 
-SmallNode::SmallNode(transport::sim::Network& network, Config config, protocol::BootId boot, SmallDisk& disk,
-                     AskMasterCall ask_master)
+SmallNode::SmallNode(std::vector<std::unique_ptr<transport::Provider>> providers, const Clock& clock,
+                     Config config, protocol::BootId boot, SmallDisk& disk, AskMasterCall ask_master)
     : config_(std::move(config)),
       disk_(disk),
       ask_master_(std::move(ask_master)),
-      clock_(network.clock()),
+      clock_(clock),
+      boot_(boot),
       sessions_(sessions_config(config_, boot), {disk.fence, disk.manager_version, false}),
       next_cookie_(boot.value() * 1000) {
   sessions_.on_backend_locked();
-  for (const transport::Address& address : config_.addresses) {
-    transport::TransportConfig transport;
-    transport.local_host = address.host;
-    auto provider = network.open_provider(address.host, transport);
-    check(provider.has_value(), "the node's host is there");
-    const auto rail = reactor_.add_rail(std::move(*provider), 16384);
+  for (std::size_t i = 0; i < config_.addresses.size(); ++i) {
+    const auto rail = reactor_.add_rail(std::move(providers[i]), 16384);
     check(rail.has_value(), "a rail is added");
-    auto listening = reactor_.listen(*rail, address, *this);
+    auto listening = reactor_.listen(*rail, config_.addresses[i], *this);
     check(listening.has_value(), "the node listens");
     listeners_.push_back(std::move(*listening));
   }
 }
 
+protocol::Hello SmallNode::hello() const {
+  protocol::Hello hello;
+  hello.node = kId;
+  hello.boot = boot_;
+  hello.manager_version = disk_.manager_version;
+  for (const auto& listener : listeners_)
+    hello.addresses.push_back(*protocol::NodeAddress::from(to_string(listener->address())));
+  if (disk_.fence != Gvn(0)) hello.fences.push_back({config_.volume, disk_.fence});
+  return hello;
+}
+
 SmallNode::~SmallNode() = default;
 
-void SmallNode::turn() {
-  reactor_.poll();
+bool SmallNode::turn() {
+  const bool any = reactor_.poll() || !later_.empty();
   for (const auto& call : std::exchange(later_, {}))
     call();
   if (const Instant now = clock_.now(); now >= next_tick_) {
@@ -58,6 +66,7 @@ void SmallNode::turn() {
     tell([&](protocol::ServerActions& actions) { sessions_.on_tick(now, actions); });
   }
   reactor_.flush();
+  return any;
 }
 
 // ---- Connections
@@ -262,7 +271,8 @@ void SmallNode::perform(const protocol::AcceptPath& action) {
   const std::size_t length = protocol::encode(protocol::PrivateData(accept), bytes);
   transport::ChannelConfig channel;
   channel.receive_credits = static_cast<std::uint16_t>(action.depth + 8);
-  channel.send_depth = std::uint32_t{4} * action.depth + 64;
+  channel.send_depth = std::min(std::uint32_t{4} * action.depth + 64,
+                                reactor_.provider(incoming.rail).info().max_queue_depth - 2);
   runtime::LinkHandler& handler = *this;
   auto link =
       reactor_.accept(std::move(incoming), *path->domain, channel, std::span(bytes).first(length), handler);

@@ -12,7 +12,7 @@
 #include "runtime/control_link.h"
 #include "runtime/link.h"
 #include "runtime/reactor.h"
-#include "transport/sim/network.h"
+#include "transport/provider.h"
 #include "transport/slab.h"
 
 namespace sluice::client::test {
@@ -33,7 +33,7 @@ class SmallNode final : private runtime::ListenHandler,
   static constexpr protocol::NodeId kId{5};
 
   struct Config {
-    std::vector<transport::Address> addresses;  ///< one a path, each of a device of its own
+    std::vector<transport::Address> addresses;  ///< one a path
     VolumeId volume;
     std::uint16_t path_depth = 16;
     std::uint32_t longest_io = 1U << 20U;
@@ -41,11 +41,15 @@ class SmallNode final : private runtime::ListenHandler,
   };
   using AskMasterCall = std::function<protocol::VerifyAnswer(const protocol::VerifyRequest&)>;
 
-  SmallNode(transport::sim::Network& network, Config config, protocol::BootId boot, SmallDisk& disk,
-            AskMasterCall ask_master);
+  /// `providers`: one for each address.
+  SmallNode(std::vector<std::unique_ptr<transport::Provider>> providers, const Clock& clock, Config config,
+            protocol::BootId boot, SmallDisk& disk, AskMasterCall ask_master);
   ~SmallNode() override;
 
-  void turn();
+  bool turn();
+  [[nodiscard]] runtime::Reactor& reactor() noexcept { return reactor_; }
+  /// What it would tell a master; with the real ports where 0 was asked for.
+  [[nodiscard]] protocol::Hello hello() const;
   [[nodiscard]] const protocol::VolumeSessions& sessions() const { return sessions_; }
 
   /// Operations of these kinds wait until let_go(): for attempts that arrive while they are held.
@@ -62,10 +66,10 @@ class SmallNode final : private runtime::ListenHandler,
  private:
   struct Path {
     std::optional<protocol::PathKey> key;  ///< none: waits for its acceptance
-    std::unique_ptr<runtime::Link> link;
-    std::unique_ptr<transport::ProtectionDomain> domain;
     transport::Slab slab;
+    std::unique_ptr<transport::ProtectionDomain> domain;
     std::unique_ptr<transport::Region> region;
+    std::unique_ptr<runtime::Link> link;  ///< goes before what it uses
     std::size_t answers_at = 0;  ///< where the buffers of answers begin in the slab
     std::uint32_t next_answer = 0;
     std::span<const std::byte> arriving;
@@ -122,6 +126,7 @@ class SmallNode final : private runtime::ListenHandler,
   SmallDisk& disk_;
   AskMasterCall ask_master_;
   const Clock& clock_;
+  protocol::BootId boot_;
   protocol::VolumeSessions sessions_;
   runtime::Reactor reactor_;
   std::vector<std::unique_ptr<transport::Listener>> listeners_;
