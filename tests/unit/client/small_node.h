@@ -70,7 +70,7 @@ class SmallNode final : private runtime::ListenHandler,
     std::unique_ptr<transport::ProtectionDomain> domain;
     std::unique_ptr<transport::Region> region;
     std::unique_ptr<runtime::Link> link;  ///< goes before what it uses
-    std::size_t answers_at = 0;  ///< where the buffers of answers begin in the slab
+    std::size_t answers_at = 0;           ///< where the buffers of answers begin in the slab
     std::uint32_t next_answer = 0;
     std::span<const std::byte> arriving;
     bool destroying = false;
