@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "protocol/base/clock.h"
 #include "runtime/control_link.h"
 #include "transport/transport_config.h"
 
@@ -18,7 +17,7 @@ struct MasterConfig {
   std::uint32_t max_connections = 256;
   std::uint64_t max_volumes = 10'000;
   /// A node whose heartbeats stay away for so long is lost, though its connection stands.
-  Duration heartbeat_timeout = std::chrono::seconds(10);
+  std::chrono::milliseconds heartbeat_timeout{10'000};
   runtime::KeepaliveConfig keepalive;
 };
 
