@@ -211,7 +211,8 @@ void Master::on_control_down(ControlLink& link, const Error& why) {
   Connection& connection = of(link);
   if (why.code == StatusCode::malformed || why.code == StatusCode::version_mismatch) {
     ++counts_.cut_off;
-    refusals_.write(LogLevel::info, LogLine("cut off").because(why).text(), now_);
+    refusals_.write(LogLevel::info, "cut off " + std::string(to_string(why.code)),
+                    LogLine("cut off").because(why).text(), now_);
   }
   lose_node(connection, why.describe());
   connection.is_closing = true;
@@ -230,7 +231,7 @@ void Master::hang_up(Connection& connection) {
 
 void Master::cut_off(Connection& from, const std::string& why) {
   ++counts_.cut_off;
-  refusals_.write(LogLevel::info,
+  refusals_.write(LogLevel::info, "cut off " + why,
                   LogLine("cut off").with("peer", from.link->peer()).with("reason", why).text(), now_);
   hang_up(from);
 }

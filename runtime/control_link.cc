@@ -94,7 +94,9 @@ void ControlLink::send_backlog() {
 void ControlLink::tick(Instant now) {
   if (ended_by_us_ || !is_up()) return;
   send_backlog();
-  if (std::exchange(heard_, false)) last_heard_ = now;
+  // After a pause of our own, what came meanwhile hasn't been looked at yet: it says nothing of the peer.
+  const bool was_away = now - std::exchange(last_tick_, now) > keepalive_.interval;
+  if (std::exchange(heard_, false) || was_away) last_heard_ = now;
   const Duration silence = now - last_heard_;
   if (silence >= keepalive_.interval * (keepalive_.misses + 1)) {
     return end({StatusCode::timed_out, peer() + " gives no sign of life"});
@@ -102,6 +104,11 @@ void ControlLink::tick(Instant now) {
   if (silence < keepalive_.interval || now - last_asked_ < keepalive_.interval) return;
   last_asked_ = now;
   static_cast<void>(send({protocol::RequestId(0), Keepalive{.reply = false, .count = ++keepalives_}}));
+}
+
+void ControlLink::close() noexcept {
+  is_closed_ = true;
+  link_->close();
 }
 
 /// From anywhere: the handler learns of it once the link is drained.
@@ -122,7 +129,7 @@ void ControlLink::on_message(Link& link, std::span<const std::byte> bytes, trans
   heard_ = true;
   const Result<ControlFrame> frame = protocol::decode_control(bytes);
   link.release(message);
-  if (ended_by_us_) return;
+  if (ended_by_us_ || is_closed_) return;
   if (!frame) {
     ++malformed_;
     return end({frame.error().code, peer() + " sent what is no control message: " + frame.error().message});
@@ -144,7 +151,7 @@ void ControlLink::on_down(Link& /*link*/, const Error& why, std::span<const std:
 }
 
 void ControlLink::on_drained(Link& /*link*/) {
-  if (ended_by_us_) handler_.on_control_down(*this, *ended_by_us_);
+  if (ended_by_us_ && !is_closed_) handler_.on_control_down(*this, *ended_by_us_);
   handler_.on_control_drained(*this);
 }
 

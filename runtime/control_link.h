@@ -70,7 +70,8 @@ class ControlLink final : private LinkHandler {
 
   /// Asks for a sign of life, or ends a connection that gives none. To be called a few times an interval.
   void tick(Instant now);
-  void close() noexcept { link_->close(); }
+  /// Nothing but on_control_drained follows.
+  void close() noexcept;
 
   [[nodiscard]] bool is_up() const noexcept { return link_->is_connected(); }
   [[nodiscard]] std::string peer() const { return link_->peer(); }
@@ -88,6 +89,7 @@ class ControlLink final : private LinkHandler {
   void on_up(Link& link, std::span<const std::byte> private_data) override;
   void on_message(Link& link, std::span<const std::byte> bytes, transport::MessageHandle message) override;
   void on_sent(Link& link, std::uint64_t tag, transport::CompletionStatus status) override;
+  void on_room(Link& /*link*/) override { send_backlog(); }
   void on_down(Link& link, const Error& why, std::span<const std::byte> private_data) override;
   void on_drained(Link& link) override;
 
@@ -100,7 +102,9 @@ class ControlLink final : private LinkHandler {
   ControlHandler& handler_;
   std::deque<protocol::ControlFrame> backlog_;
   std::optional<Error> ended_by_us_;  ///< told to the handler once the link is drained
+  bool is_closed_ = false;            ///< by the owner
   bool heard_ = true;                 ///< since the last tick's look
+  Instant last_tick_;
   Instant last_heard_;
   Instant last_asked_;
   std::uint64_t keepalives_ = 0;

@@ -35,6 +35,9 @@ class LinkHandler {
   /// but success: the connection is over.
   virtual void on_sent(Link& link, std::uint64_t tag, transport::CompletionStatus status) = 0;
 
+  /// There may be credits or room again for what couldn't be sent.
+  virtual void on_room(Link& /*link*/) {}
+
   /// It failed, was refused or was closed by the peer: nothing can be sent any more. At most once, never
   /// after close(). `private_data`: what a refusing peer said.
   virtual void on_down(Link& link, const Error& why, std::span<const std::byte> private_data) = 0;

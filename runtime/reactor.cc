@@ -115,7 +115,7 @@ void Reactor::dispatch(const Completion& completion) noexcept {
   touch(*link);
   switch (event.kind) {
     case ChannelEvent::Kind::none:
-      return;
+      return link->handler_.on_room(*link);
     case ChannelEvent::Kind::message:
       return link->handler_.on_message(*link, event.bytes, event.message);
     case ChannelEvent::Kind::sent:

@@ -120,8 +120,10 @@ class FakeNode {
   }
 
   void turn(Instant now) {
+    if (is_stopped) return;
+    last_turn_ = now;
     peer_->turn(now);
-    if (peer_->is_up && !has_said_hello_) say_hello();
+    if (peer_->is_up && !has_said_hello_ && now >= hello_at_) say_hello();
     if (is_taken && !is_mute && now - last_beat_ >= 1s) {
       last_beat_ = now;
       peer_->send(protocol::Heartbeat{id_, boot, capacity, free, 0});
@@ -133,6 +135,7 @@ class FakeNode {
   }
   void say_hello() {
     has_said_hello_ = true;
+    hello_at_ = last_turn_ + 200ms;
     protocol::Hello hello;
     hello.node = id_;
     hello.boot = boot;
@@ -159,6 +162,7 @@ class FakeNode {
   std::map<VolumeId, Storage> storage;
   bool is_taken = false;
   bool is_mute = false;     ///< no heartbeats
+  bool is_stopped = false;  ///< SIGSTOP
   bool holds_back = false;  ///< orders
   StatusCode order_status = StatusCode::ok;
   std::optional<StatusCode> hello_status;
@@ -171,6 +175,7 @@ class FakeNode {
       hello_status = hello->status;
       is_taken = hello->status == StatusCode::ok;
       seen = std::max(seen, hello->manager_version);
+      if (!is_taken && hello->status != StatusCode::rolled_back) has_said_hello_ = false;
       return true;
     }
     if (const auto* beat = std::get_if<protocol::HeartbeatAnswer>(&frame.message)) {
@@ -225,6 +230,8 @@ class FakeNode {
   std::unique_ptr<Peer> peer_;
   bool has_said_hello_ = false;
   Instant last_beat_;
+  Instant last_turn_;
+  Instant hello_at_;  ///< not before
   std::vector<ControlFrame> held_;
 };
 
@@ -255,8 +262,10 @@ class World {
   std::unique_ptr<Master> start_master(const std::string& host, const std::string& ip, MetadataStore& on) {
     MasterConfig made = config;
     made.listen = {{ip, 7470}};
-    auto started = std::make_unique<Master>(made, on, network.clock(),
-                                            [this](auto, std::string_view line) { log.emplace_back(line); });
+    const auto sink = [this](transport::LogLevel level, std::string_view line) {
+      if (level != transport::LogLevel::debug) log.emplace_back(line);
+    };
+    auto started = std::make_unique<Master>(made, on, network.clock(), sink);
     auto provider = network.open_provider(host, {});
     REQUIRE(provider);
     std::vector<std::unique_ptr<transport::Provider>> providers;
@@ -294,12 +303,25 @@ class World {
   }
   void turn() {
     if (master) master->turn();
+    if (std::exchange(must_replace_master, false)) replace_master();
     if (standby) standby->turn();
     for (const auto& node : nodes)
       node->turn(network.now());
     client->turn(network.now());
     for (const auto& other : others)
       other->turn(network.now());
+    if (redials) redial();
+  }
+  /// As after a crash: nothing is left of it but what the store has.
+  void replace_master() {
+    master.reset();
+    master = start_master("master", "10.0.0.1", store);
+  }
+  void redial() {
+    for (const auto& node : nodes) {
+      if (node->peer().is_over) node->redial(address);
+    }
+    if (client->is_over) client->dial(address);
   }
 
   template <typename Answer>
@@ -364,6 +386,8 @@ class World {
   MemoryMetadataStore store;
   transport::Address address{"10.0.0.1", 7470};
   std::vector<std::string> log;
+  bool redials = false;              ///< nodes and client, when their connection is over
+  bool must_replace_master = false;  ///< after its turn
   std::unique_ptr<Master> master;
   std::unique_ptr<Master> standby;
   std::vector<std::unique_ptr<FakeNode>> nodes;
