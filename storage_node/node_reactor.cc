@@ -186,11 +186,15 @@ void NodeReactor::take(const OrderLetter& letter) {
   }
   const auto& quiesce = std::get<protocol::QuiesceRequest>(letter.order);
   VolumeServer* const volume = volumes_->find(quiesce.volume);
-  if (volume == nullptr || is_shutting_down_) {
-    const StatusCode why = volume == nullptr ? StatusCode::not_found : StatusCode::shutting_down;
-    return agent_.post(AnswerLetter{letter.request_id, protocol::QuiesceAnswer{why, quiesce.volume, Gvn(0)}});
+  if (volume != nullptr && !is_shutting_down_) {
+    return volume->on_quiesce(token_for(letter.request_id), quiesce, now_);
   }
-  volume->on_quiesce(token_for(letter.request_id), quiesce, now_);
+  // One that was removed since is as quiet as can be.
+  const Gvn tombstone = volumes_->tombstone(quiesce.volume);
+  const StatusCode status = volume != nullptr          ? StatusCode::shutting_down
+                            : quiesce.gvn <= tombstone ? StatusCode::ok
+                                                       : StatusCode::not_found;
+  agent_.post(AnswerLetter{letter.request_id, protocol::QuiesceAnswer{status, quiesce.volume, tombstone}});
 }
 
 void NodeReactor::prepare_hello() {

@@ -31,7 +31,11 @@ Status Volumes::load() {
   for (const VolumeState& state : *found) {
     seen_ = std::max({seen_, state.manager_version, sluice::manager_version(state.fence)});
     services_.host.on_fence(state.volume, state.fence);
-    if (!state.removed) add(state);
+    if (state.removed) {
+      tombstones_[state.volume] = state.fence;
+    } else {
+      add(state);
+    }
   }
   for (const auto& [id, volume] : volumes_)
     volume->on_manager_version(seen_);
@@ -39,6 +43,7 @@ Status Volumes::load() {
 }
 
 VolumeServer& Volumes::add(const VolumeState& state) {
+  tombstones_.erase(state.volume);
   auto& volume = volumes_[state.volume];
   volume = std::make_unique<VolumeServer>(services_, state);
   volume->on_manager_version(seen_);
@@ -48,6 +53,11 @@ VolumeServer& Volumes::add(const VolumeState& state) {
 VolumeServer* Volumes::find(VolumeId volume) noexcept {
   const auto found = volumes_.find(volume);
   return found == volumes_.end() ? nullptr : found->second.get();
+}
+
+Gvn Volumes::tombstone(VolumeId volume) const {
+  const auto found = tombstones_.find(volume);
+  return found == tombstones_.end() ? Gvn(0) : found->second;
 }
 
 void Volumes::on_manager_version(ManagerVersion seen) {
@@ -124,8 +134,11 @@ void Volumes::answer(protocol::RequestId request, VolumeId volume, const Status&
 }
 
 Status Volumes::create(const VolumeOrder& order) {
-  if (copies_.contains(order.volume)) return fail(StatusCode::busy, "the volume is being copied here");
-  if (find(order.volume) == nullptr && volumes_.size() >= max_volumes_) {
+  const VolumeServer* const there = find(order.volume);
+  if (copies_.contains(order.volume) || (there != nullptr && there->state().incomplete)) {
+    return fail(StatusCode::busy, "the volume is being copied here");
+  }
+  if (there == nullptr && volumes_.size() >= max_volumes_) {
     return fail(StatusCode::limit_reached, "this thread of the node holds " + std::to_string(max_volumes_) +
                                                " volumes (limits.volumes)");
   }
@@ -135,7 +148,7 @@ Status Volumes::create(const VolumeOrder& order) {
   state.block_size = order.block_size;
   state.manager_version = order.manager_version;
   if (const Status created = backend_.create(state); !created) return created;
-  if (find(order.volume) != nullptr) return {};
+  if (there != nullptr) return {};
   services_.host.log(transport::LogLevel::info, named(order.volume) + ": created");
   try_to_lock(add(state));
   return {};
@@ -164,11 +177,17 @@ Status Volumes::remove(const VolumeOrder& order) {
     return fail(StatusCode::busy, "the volume is in use");
   }
   const VolumeState state = volume == nullptr ? VolumeState{} : volume->state();
+  const bool was_there = volume != nullptr;
   volumes_.erase(order.volume);  // closes it
   const Status removed = backend_.remove(order.volume);
-  if (!removed && volume != nullptr) add(state);
-  if (removed) services_.host.log(transport::LogLevel::info, named(order.volume) + ": removed");
-  return removed;
+  if (!was_there) return removed;
+  if (!removed) {
+    add(state);
+    return removed;
+  }
+  tombstones_[order.volume] = state.fence;
+  services_.host.log(transport::LogLevel::info, named(order.volume) + ": removed");
+  return {};
 }
 
 // ---- Copies

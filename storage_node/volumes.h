@@ -28,6 +28,8 @@ class Volumes {
   Status load();
 
   [[nodiscard]] VolumeServer* find(VolumeId volume) noexcept;
+  /// The fence that is left of a volume which was removed; 0 if there is none.
+  [[nodiscard]] Gvn tombstone(VolumeId volume) const;
   void on_order(protocol::RequestId request, const protocol::VolumeOrder& order);
   void on_manager_version(ManagerVersion seen);
   /// P1: True: no open is under way, and every fence has been told. Else ask again, after the next turn.
@@ -69,6 +71,7 @@ class Volumes {
   ManagerVersion seen_;
   std::map<VolumeId, std::unique_ptr<VolumeServer>> volumes_;
   std::map<VolumeId, Copy> copies_;
+  std::map<VolumeId, Gvn> tombstones_;
   Instant lock_at_;
   Instant now_;
   bool is_shutting_down_ = false;

@@ -500,6 +500,13 @@ TEST_CASE("orders: create, resize, remove, each again without harm; a removed vo
   CHECK(order(remove, 0, made) == StatusCode::ok);
   CHECK(order(remove, 0, made) == StatusCode::ok);
   CHECK(stage.disk->volumes.at(made).state.fence == gvn_of(3));
+  // The master may have lost the answers: asked again, the volume is as quiet as can be.
+  stage.answers.clear();
+  stage.node->mailbox().post(
+      OrderLetter{protocol::RequestId(1), protocol::QuiesceRequest{made, gvn_of(3), ManagerVersion(1)}});
+  REQUIRE(stage.until([&] { return !stage.answers.empty(); }));
+  CHECK(std::get<protocol::QuiesceAnswer>(stage.answers[0].answer).status == StatusCode::ok);
+  CHECK(std::get<protocol::QuiesceAnswer>(stage.answers[0].answer).fence == gvn_of(3));
   stage.restart();
   stage.take_mail();
   CHECK(std::ranges::any_of(stage.fences, [&](const FenceLetter& letter) {
