@@ -37,6 +37,10 @@ namespace {
 /// Parts of one hello: a bound on what a stranger can make the master remember.
 constexpr std::uint32_t kMaxHelloParts = 1024;
 
+/// OpenService tells a node the manager version with the answer to its hello: one that knows it from
+/// elsewhere has met another master of the same version.
+constexpr ManagerVersion kUntold{0};
+
 /// Messages that ask for something get an answer even here, where nobody can do it.
 bool is_request(ControlType type) noexcept {
   switch (type) {
@@ -151,7 +155,7 @@ void Master::on_hello(Connection& from, RequestId id, const Hello& hello) {
       refusals_.write(LogLevel::warning,
                       LogLine("hello refused").with("node", hello.node).because(admitted.error()).text(),
                       now_);
-      return reply(from, id, HelloAnswer{admitted.error().code, manager_version()});
+      return reply(from, id, HelloAnswer{admitted.error().code, kUntold});
     }
   }
   from.node = hello.node;
@@ -198,8 +202,8 @@ void Master::on_hello_taken(Connection& from, const Hello& hello, HelloAnswer& a
 
 void Master::on_heartbeat(Connection& from, RequestId id, const Heartbeat& heartbeat) {
   const bool is_its_own = from.is_node_up && from.node == heartbeat.node;
-  const StatusCode status = is_its_own ? nodes_.on_heartbeat(heartbeat, now_) : StatusCode::no_session;
-  reply(from, id, HeartbeatAnswer{status, manager_version()});
+  if (!is_its_own) return reply(from, id, HeartbeatAnswer{StatusCode::no_session, kUntold});
+  reply(from, id, HeartbeatAnswer{nodes_.on_heartbeat(heartbeat, now_), manager_version()});
 }
 
 template <typename Answer>
