@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "master/master.h"
-#include "master/master_options.h"
+#include "master/options.h"
 #include "master/sqlite_metadata_store.h"
 #include "protocol/base/clock.h"
 #include "runtime/command_line.h"
@@ -61,7 +61,7 @@ Result<std::vector<std::unique_ptr<transport::Provider>>> open_providers(const M
 void on_signal(int number, Master& master, Logging& logging, const Invocation& invocation) {
   if (number != SIGHUP) return master.shut_down();
   MasterOptions fresh;
-  runtime::OptionTable table = options_of(fresh);
+  runtime::OptionTable table = make_option_table(fresh);
   runtime::reload_log(logging, table, fresh.log, invocation);
 }
 
@@ -116,7 +116,7 @@ Result<int> run(const MasterOptions& options, const Invocation& invocation, Logg
 int main(int argc, char** argv) {
   using namespace sluice;
   master::MasterOptions options;
-  runtime::OptionTable table = master::options_of(options);
+  runtime::OptionTable table = master::make_option_table(options);
   runtime::Invocation invocation;
   if (const auto status = runtime::configure(table, argc, argv, invocation)) return *status;
   const auto logging = runtime::Logging::open(options.log, table.program().name);

@@ -28,6 +28,6 @@ struct MasterOptions {
 };
 
 /// The table of the options, bound to `options`, which outlives it.
-[[nodiscard]] runtime::OptionTable options_of(MasterOptions& options);
+[[nodiscard]] runtime::OptionTable make_option_table(MasterOptions& options);
 
 }  // namespace sluice::master

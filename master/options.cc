@@ -1,4 +1,4 @@
-#include "master/master_options.h"
+#include "master/options.h"
 
 #include "runtime/transport_options.h"
 
@@ -16,7 +16,7 @@ MasterConfig MasterOptions::master_config() const {
   return config;
 }
 
-runtime::OptionTable options_of(MasterOptions& options) {
+runtime::OptionTable make_option_table(MasterOptions& options) {
   runtime::OptionTable table({.name = "sluice-master",
                               .summary =
                                   "Holds the volumes and their versions: who may open a volume, and where "
@@ -44,6 +44,17 @@ runtime::OptionTable options_of(MasterOptions& options) {
             "Without a message for so long, a sign of life is asked for");
   table.add("keepalive.misses", options.keepalive_misses, {1, 100},
             "Intervals without a sign of life that end a connection");
+
+  table.add_rule([&options]() -> Status {
+    if (options.master.listen.empty()) {
+      return fail(StatusCode::invalid_argument,
+                  "listen: expected at least one address, such as 127.0.0.1:7470");
+    }
+    if (options.database.empty()) {
+      return fail(StatusCode::invalid_argument, "database: expected a file");
+    }
+    return {};
+  });
 
   runtime::add_transport_options(table, options.transport);
   runtime::add_log_options(table, options.log);
