@@ -246,7 +246,13 @@ VerifyAnswer OpenService::on_verify(const VerifyRequest& request) {
   VerifyAnswer answer;
   const Status status =
       transact([&](OpenTransaction& transaction) { return verify_session(transaction, request, answer); });
-  answer.status = status ? StatusCode::ok : status.error().code;
+  if (!status) {
+    // What was found out before the store failed to commit is no answer.
+    const Gvn current_gvn = answer.current_gvn;
+    answer = {};
+    answer.status = status.error().code;
+    answer.current_gvn = current_gvn;
+  }
   answer.volume = request.volume;
   answer.gvn = request.gvn;
   answer.manager_version = mine_;
