@@ -79,6 +79,8 @@ class ConnectionManager {
   [[nodiscard]] bool is_waiting_for_answer(std::uint64_t connection) const;
   /// Something arrived from the peer: it is ready, whatever became of its message.
   void mark_established(std::uint64_t connection);
+  /// False: it has ended, and what the process hasn't looked at yet is out of date.
+  [[nodiscard]] bool knows(std::uint64_t connection) const { return connections_.contains(connection); }
   [[nodiscard]] const ConnectionParameters& peer_parameters(std::uint64_t connection) const;
   [[nodiscard]] std::uint32_t peer_nic(std::uint64_t connection) const;
   [[nodiscard]] std::uint16_t peer_port(std::uint64_t connection) const;

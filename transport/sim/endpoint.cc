@@ -196,6 +196,10 @@ void SimEndpoint::on_reply(const Notice& notice) {
     return;
   }
   Fabric& fabric = provider_.fabric();
+  if (!fabric.connections.knows(connection_)) {
+    // The peer has hung up again while this process was stopped.
+    return fail_connection({StatusCode::unavailable, "connection to " + peer_ + " was closed by the peer"});
+  }
   PeerParameters peer;
   peer.queue_pair = notice.parameters.queue_pair;
   peer.path = &fabric.topology.path(provider_.nic().number, fabric.connections.peer_nic(connection_));
