@@ -1,0 +1,164 @@
+#include "tests/sim/campaign.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "tests/sim/child.h"
+#include "tests/sim/shrink.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr unsigned kMostShrinkingRuns = 60;
+/// The process that explains failures explains so many.
+constexpr std::size_t kMostReports = 3;
+
+std::vector<std::string> read_lines(const std::string& path) {
+  std::vector<std::string> lines;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line.front() != '#') lines.push_back(line);
+  }
+  return lines;
+}
+
+class Campaign {
+ public:
+  explicit Campaign(const CampaignOptions& options) : options_(options) {}
+
+  int run() {
+    while (failures_.size() < kMostReports) {
+      while (running_.size() < options_.jobs && may_start())
+        start_next();
+      if (running_.empty()) break;
+      collect_oldest();
+    }
+    while (!running_.empty())
+      collect_oldest();
+    for (const auto& [run, result] : failures_)
+      report_failure(run, result, options_.limit_s);
+    const bool all_marked = check_marks();
+    std::cout << done_ << " seeds of base " << options_.base << ", " << repeated_
+              << " of them twice: " << done_ - failures_.size() << " passed, " << failures_.size()
+              << " failed; " << virtual_ms_ / 1000 << " s of virtual time, " << events_ << " events, "
+              << marks_["io.started"] << " operations, " << elapsed_s() << " s\n";
+    if (!failures_.empty()) return static_cast<int>(failures_.front().second.verdict);
+    return all_marked ? 0 : 1;
+  }
+
+ private:
+  struct Running {
+    RunOptions run;
+    std::unique_ptr<Child> child;
+    bool is_repetition = false;
+    std::uint64_t expected_hash = 0;
+  };
+
+  [[nodiscard]] std::int64_t elapsed_s() const {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - begun_)
+        .count();
+  }
+  [[nodiscard]] bool may_start() const {
+    if (!repetitions_.empty()) return true;
+    return next_ < options_.count && (options_.seconds == 0 || elapsed_s() < options_.seconds);
+  }
+  void start_next() {
+    Running next;
+    if (!repetitions_.empty()) {
+      next.run = repetitions_.front().first;
+      next.expected_hash = repetitions_.front().second;
+      next.is_repetition = true;
+      repetitions_.pop_front();
+    } else {
+      next.run.seed = derive_seed(options_.base, next_++);
+    }
+    next.child = std::make_unique<Child>(next.run, options_.limit_s, false);
+    running_.push_back(std::move(next));
+  }
+  void collect_oldest() {
+    const Running oldest = std::move(running_.front());
+    running_.pop_front();
+    RunResult result = oldest.child->result();
+    events_ += result.events;
+    virtual_ms_ += result.virtual_ms;
+    if (oldest.is_repetition) {
+      ++repeated_;
+      if (result.hash != oldest.expected_hash) {
+        result.verdict = Verdict::safety;
+        result.rule = "determinism";
+        result.what = "two runs of one seed did different things";
+        failures_.emplace_back(oldest.run, result);
+      }
+      return;
+    }
+    ++done_;
+    for (const auto& [name, count] : result.marks)
+      marks_[name] += count;
+    if (result.verdict != Verdict::passed) {
+      failures_.emplace_back(oldest.run, result);
+    } else if (done_ * options_.twice_percent / 100 > (done_ - 1) * options_.twice_percent / 100) {
+      repetitions_.emplace_back(oldest.run, result.hash);
+    }
+  }
+  bool check_marks() {
+    bool all = true;
+    if (options_.marks_file.empty()) return true;
+    for (const std::string& name : read_lines(options_.marks_file)) {
+      if (marks_[name] > 0) continue;
+      std::cout << "never happened: " << name << "\n";
+      all = false;
+    }
+    return all;
+  }
+
+  const CampaignOptions& options_;
+  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+  std::uint64_t next_ = 0;
+  std::deque<Running> running_;
+  std::deque<std::pair<RunOptions, std::uint64_t>> repetitions_;
+  std::vector<std::pair<RunOptions, RunResult>> failures_;
+  std::uint64_t done_ = 0;
+  std::uint64_t repeated_ = 0;
+  std::uint64_t events_ = 0;
+  std::uint64_t virtual_ms_ = 0;
+  std::map<std::string, std::uint64_t> marks_;
+};
+
+}  // namespace
+
+int run_campaign(const CampaignOptions& options) {
+  return Campaign(options).run();
+}
+
+void report_failure(const RunOptions& run, const RunResult& result, unsigned limit_s) {
+  std::cout << "\nFAILED (" << to_string(result.verdict) << ") seed " << run.seed << "\n  " << result.rule
+            << ": " << result.what << "\n  replay: " << replay_command(run) << "\n"
+            << std::flush;
+  if (result.rule == "determinism") return;
+  const RunOptions smaller = shrink(run, result.verdict, limit_s, kMostShrinkingRuns);
+  std::cout << "  shrunk: " << replay_command(smaller) << "\n";
+  for (const PlannedFault& planned : make_plan(smaller.seed, std::chrono::milliseconds(span_ms(smaller)))) {
+    if (smaller.faults.takes(planned)) std::cout << "    " << to_string(planned) << "\n";
+  }
+  std::cout << std::flush;
+}
+
+/// FNV-1a over the base, then splitmix64 over that and the number.
+std::uint64_t derive_seed(const std::string& base, std::uint64_t number) {
+  std::uint64_t hash = 0xcbf2'9ce4'8422'2325U;
+  for (const char each : base)
+    hash = (hash ^ static_cast<unsigned char>(each)) * 0x0000'0100'0000'01b3U;
+  std::uint64_t mixed = hash + (number + 1) * 0x9e37'79b9'7f4a'7c15U;
+  mixed = (mixed ^ (mixed >> 30U)) * 0xbf58'476d'1ce4'e5b9U;
+  mixed = (mixed ^ (mixed >> 27U)) * 0x94d0'49bb'1331'11ebU;
+  return mixed ^ (mixed >> 31U);
+}
+
+}  // namespace sluice::sim

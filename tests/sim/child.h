@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+
+#include "tests/sim/run.h"
+
+namespace sluice::sim {
+
+/// Runs a seed in a process of its own, so that a crash is a verdict like any other, and so is a run that
+/// takes longer than `limit_s` seconds of real time (liveness). What a crash says goes to standard error if
+/// `loud`.
+[[nodiscard]] RunResult run_in_child(const RunOptions& options, unsigned limit_s, bool loud);
+
+/// For several at a time.
+class Child {
+ public:
+  Child(const RunOptions& options, unsigned limit_s, bool loud);
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child();
+
+  /// Waits for its end.
+  [[nodiscard]] RunResult result();
+  [[nodiscard]] int pid() const noexcept { return pid_; }
+
+ private:
+  int pid_ = -1;
+  int pipe_ = -1;
+};
+
+}  // namespace sluice::sim
