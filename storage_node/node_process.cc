@@ -104,11 +104,12 @@ Status NodeProcess::write_port_file(const std::string& path) const {
   if (path.empty()) return {};
   const std::string unfinished = path + ".new";
   std::ofstream file(unfinished);
-  file << core_->addresses().front().port << "\n";
+  for (const transport::Address& address : core_->addresses())
+    file << address.port << "\n";
   file.close();
   std::error_code error;
   if (file) std::filesystem::rename(unfinished, path, error);
-  if (!file || error) return fail(StatusCode::system_error, path + " can't be written (port-file)");
+  if (!file || error) return fail(StatusCode::system_error, path + " can't be written (port_file)");
   return {};
 }
 

@@ -103,8 +103,8 @@ void add_node_options(OptionTable& table, NodeOptions& options) {
   table.add("reactors", options.core.reactors, {1, protocol::kMaxReactors},
             "Threads that share the volumes; don't lower or raise it while block devices are used by others");
   table.add("cpus", options.cpus, "The processor of each reactor; empty: the system chooses", check_cpu);
-  table.add("port-file", options.port_file,
-            "Where the port that the node listens at is written; empty: nowhere");
+  table.add("port_file", options.port_file,
+            "Write the ports that are listened at to this file, one a line, once they are open");
 }
 
 void add_backend_options(OptionTable& table, NodeOptions& options) {

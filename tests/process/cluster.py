@@ -121,7 +121,7 @@ class Daemon(Process):
     def start(self, extra=(), prefix=()):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.port_path)
-        command = [*prefix, program(self.binary), "--config", self.config_path, "--port-file", self.port_path, *extra]
+        command = [*prefix, program(self.binary), "--config", self.config_path, "--port_file", self.port_path, *extra]
         Process.__init__(self, command, self.cluster.path(f"{self.name}.log"))
         return self
 
