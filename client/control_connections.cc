@@ -108,33 +108,36 @@ ControlConnections::Party& ControlConnections::party_of(const runtime::Dialer& d
   return &dialer == master_.dialer.get() ? master_ : node_;
 }
 
-std::string ControlConnections::name_of(const runtime::Dialer& dialer) const {
-  return (&dialer == master_.dialer.get() ? "master " : "node ") + to_string(dialer.address());
-}
-
 void ControlConnections::on_dialed(runtime::Dialer& dialer) {
   Party& party = party_of(dialer);
+  if (!party.is_trouble_told) report_connected(dialer);
   party.trouble.clear();
-  handler_.on_control_change(name_of(dialer), {StatusCode::ok, {}});
   if (party.question) static_cast<void>(dialer.send(*party.question));
 }
 
 void ControlConnections::on_frame(runtime::Dialer& dialer, const ControlFrame& frame) {
   Party& party = party_of(dialer);
-  const bool wrong_master = &party == &master_ && says_not_master(frame);
-  if (wrong_master) {
-    party.trouble = to_string(dialer.address()) + " isn't the master in charge";
-    dialer.try_next();
-    return;  // the question goes to the next one
+  if (&party == &master_ && says_not_master(frame)) {
+    dialer.try_next();  // and the question goes to the next one
+    return;
   }
+  if (std::exchange(party.is_trouble_told, false)) report_connected(dialer);
   if (party.question && party.question->request_id == frame.request_id) party.question.reset();
   handler_.on_answer(frame);
 }
 
-/// `why` names the address as often as not; the name before it always does.
+/// Trouble is told once, until somebody has answered again.
 void ControlConnections::on_hung_up(runtime::Dialer& dialer, const Error& why) {
-  party_of(dialer).trouble = why.describe();
-  handler_.on_control_change(&dialer == master_.dialer.get() ? "master" : "node", why);
+  Party& party = party_of(dialer);
+  party.trouble = why.describe();
+  if (std::exchange(party.is_trouble_told, true)) return;
+  handler_.on_control_change(&party == &master_ ? "master" : "node", why);
+}
+
+void ControlConnections::report_connected(const runtime::Dialer& dialer) {
+  const std::string whom =
+      (&dialer == master_.dialer.get() ? "master " : "node ") + to_string(dialer.address());
+  handler_.on_control_change(whom, {StatusCode::ok, {}});
 }
 
 }  // namespace sluice::client

@@ -60,7 +60,8 @@ class ControlConnections final : private runtime::DialerHandler {
   struct Party {
     std::unique_ptr<runtime::Dialer> dialer;
     std::optional<protocol::ControlFrame> question;  ///< not answered yet
-    std::string trouble;
+    std::string trouble;                             ///< what the last attempt came to; empty while connected
+    bool is_trouble_told = false;                    ///< and nobody has answered since
   };
   struct KnownNode {
     protocol::NodeId node;
@@ -73,7 +74,7 @@ class ControlConnections final : private runtime::DialerHandler {
 
   static void ask(Party& party, const protocol::ControlFrame& question);
   [[nodiscard]] Party& party_of(const runtime::Dialer& dialer) noexcept;
-  [[nodiscard]] std::string name_of(const runtime::Dialer& dialer) const;
+  void report_connected(const runtime::Dialer& dialer);
   void dial_wanted_node();
   [[nodiscard]] std::unique_ptr<runtime::Dialer> make_dialer(std::vector<transport::Address> addresses);
 

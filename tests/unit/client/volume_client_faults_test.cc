@@ -127,6 +127,31 @@ TEST_CASE("the data of a write that was sent over both paths is written once") {
   CHECK(cluster.node->writes_done == 1);
 }
 
+TEST_CASE("a write that one path delays for 40 s doesn't land over a newer one (attack 1)") {
+  SmallCluster cluster;
+  TestClient& client = cluster.open_client();
+  REQUIRE(cluster.run_until([&] { return all_paths_up(client); }));
+  std::vector<std::byte> older(kBlock);
+  std::vector<std::byte> newer(kBlock);
+  std::fill_n(older.begin(), 3, std::byte{0x23});
+  std::fill_n(newer.begin(), 3, std::byte{0x56});
+  const auto before = cluster.node->sessions().refusals();
+  // What is sent on the first path from now on arrives in 40 s, whatever becomes of its queue pair here.
+  cluster.network.stall_path("10.0.1.10", "10.0.1.1", seconds(40));
+  REQUIRE(cluster.write(client, 0, older) == StatusCode::ok);
+  CHECK(client.core->paths()[0].state != "up");
+  REQUIRE(cluster.write(client, 0, newer) == StatusCode::ok);
+  CHECK(cluster.node->writes_done == 2);
+  cluster.run_for(seconds(45));
+  std::vector<std::byte> block(kBlock);
+  REQUIRE(cluster.read(client, 0, block) == StatusCode::ok);
+  CHECK(block == newer);
+  CHECK(cluster.node->writes_done == 2);
+  // It did arrive: the node counts it, and refused it for its number (W3).
+  const auto after = cluster.node->sessions().refusals();
+  CHECK(after.of(protocol::Refusal::expired) == before.of(protocol::Refusal::expired) + 1);
+}
+
 TEST_CASE("a restarted node gets a new session, and what was unanswered is sent again (C5)") {
   SmallCluster cluster;
   TestClient& client = cluster.open_client();
