@@ -103,6 +103,7 @@ Result<std::vector<VolumeState>> BlockBackend::list() {
     if (!is_alive) state->second = with_fence_of(state->second, *device.volume);
   }
   std::vector<VolumeState> sorted;
+  sorted.reserve(states.size());
   for (const auto& [volume, state] : states)
     sorted.push_back(state);
   return sorted;

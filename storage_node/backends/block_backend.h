@@ -34,8 +34,8 @@ class BlockBackend final : public UringBackend {
  private:
   class DeviceResizer final : public Resizer {
    public:
-    Status extend(const VolumeFile& file, ByteCount from, ByteCount to) const override;
-    Status cut(const VolumeFile& file, ByteCount from, ByteCount to) const override;
+    [[nodiscard]] Status extend(const VolumeFile& file, ByteCount from, ByteCount to) const override;
+    [[nodiscard]] Status cut(const VolumeFile& file, ByteCount from, ByteCount to) const override;
   };
   struct Device {
     std::string path;
@@ -51,8 +51,9 @@ class BlockBackend final : public UringBackend {
   [[nodiscard]] Result<std::optional<Device>> find(VolumeId volume) const;
   /// Errors: malformed, if the file is a volume's of the file backend.
   [[nodiscard]] Result<std::optional<VolumeState>> find_tombstone(VolumeId volume) const;
-  Status create_on_one_of(const std::vector<Device>& candidates, const VolumeState& state) const;
-  Status create_on(const Device& device, const VolumeState& state) const;
+  [[nodiscard]] Status create_on_one_of(const std::vector<Device>& candidates,
+                                        const VolumeState& state) const;
+  [[nodiscard]] Status create_on(const Device& device, const VolumeState& state) const;
 
   VolumeDirectory tombstones_;
   std::vector<std::string> devices_;

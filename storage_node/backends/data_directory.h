@@ -35,7 +35,7 @@ class DataDirectory {
   [[nodiscard]] Result<std::optional<std::string>> read(const std::string& name) const;
   /// Replaces a small file, durably and in one step: after a crash it has the old content or the new.
   /// Errors: io_error, no_space.
-  Status write(const std::string& name, std::string_view content) const;
+  [[nodiscard]] Status write(const std::string& name, std::string_view content) const;
 
  private:
   DataDirectory(std::string path, FileHandle directory, FileHandle lock) noexcept;

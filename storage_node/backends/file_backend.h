@@ -29,8 +29,8 @@ class FileBackend final : public UringBackend {
  private:
   class FileResizer final : public Resizer {
    public:
-    Status extend(const VolumeFile& file, ByteCount from, ByteCount to) const override;
-    Status cut(const VolumeFile& file, ByteCount from, ByteCount to) const override;
+    [[nodiscard]] Status extend(const VolumeFile& file, ByteCount from, ByteCount to) const override;
+    [[nodiscard]] Status cut(const VolumeFile& file, ByteCount from, ByteCount to) const override;
   };
 
   FileBackend(std::unique_ptr<UringQueue> queue, VolumeDirectory volumes, ByteCount reserve) noexcept

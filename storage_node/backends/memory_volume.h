@@ -29,7 +29,7 @@ class MemoryVolume {
   std::size_t in_flight = 0;
 
  private:
-  static constexpr std::uint64_t kPieceBytes = 64 * 1024;
+  static constexpr std::uint64_t kPieceBytes = std::uint64_t{64} * 1024;
 
   MemoryVolume(const VolumeState& initial, MemoryBudget& budget, std::span<std::byte> memory);
 

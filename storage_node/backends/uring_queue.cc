@@ -20,7 +20,6 @@ namespace {
 constexpr unsigned kSubmissionEntries = 256;
 /// As many operations as may be under way in the kernel: completions never overflow.
 constexpr unsigned kCompletionEntries = 1024;
-constexpr std::size_t kChunkOperations = 256;
 
 /// The most that the kernel takes as one registered buffer.
 constexpr std::size_t kLargestBuffer = std::size_t{1} << 30U;
@@ -133,7 +132,7 @@ UringOperation& UringQueue::take() noexcept {
 }
 
 void UringQueue::grow() {
-  auto& chunk = chunks_.emplace_back(std::make_unique<UringOperation[]>(kChunkOperations));
+  Chunk& chunk = *chunks_.emplace_back(std::make_unique<Chunk>());
   for (std::size_t i = kChunkOperations; i > 0; --i) {
     chunk[i - 1].next = std::exchange(free_, &chunk[i - 1]);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -80,6 +81,9 @@ class UringQueue {
  private:
   UringQueue(LogSink log, std::unique_ptr<io_uring> ring, FileHandle event_fd) noexcept;
 
+  static constexpr std::size_t kChunkOperations = 256;
+  using Chunk = std::array<UringOperation, kChunkOperations>;
+
   void grow();
   void prepare(io_uring_sqe& entry, const UringOperation& operation) const noexcept;
   [[nodiscard]] std::optional<unsigned> registered_buffer(const UringOperation& operation) const noexcept;
@@ -92,7 +96,7 @@ class UringQueue {
   std::span<std::byte> buffers_;
   unsigned buffer_count_ = 0;
 
-  std::vector<std::unique_ptr<UringOperation[]>> chunks_;
+  std::vector<std::unique_ptr<Chunk>> chunks_;
   UringOperation* free_ = nullptr;
   UringOperation* first_waiting_ = nullptr;
   UringOperation* last_waiting_ = nullptr;

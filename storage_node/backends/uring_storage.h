@@ -20,9 +20,9 @@ class Resizer {
   virtual ~Resizer() = default;
 
   /// Makes room, all zeroes, for data between the two sizes, durably.
-  virtual Status extend(const VolumeFile& file, ByteCount from, ByteCount to) const = 0;
+  [[nodiscard]] virtual Status extend(const VolumeFile& file, ByteCount from, ByteCount to) const = 0;
   /// Gives back what lies behind `to`: the superblock says so already.
-  virtual Status cut(const VolumeFile& file, ByteCount from, ByteCount to) const = 0;
+  [[nodiscard]] virtual Status cut(const VolumeFile& file, ByteCount from, ByteCount to) const = 0;
 };
 
 /// A volume in a file or on a block device, by io_uring and O_DIRECT.

@@ -36,13 +36,13 @@ class VolumeDirectory {
 
   /// Makes a volume or a tombstone's file, durably; there is none yet. Errors: no_space, io_error,
   /// invalid_argument (check_direct_io).
-  Status create(const VolumeState& state) const;
+  [[nodiscard]] Status create(const VolumeState& state) const;
   /// Makes a tombstone a volume again: `state`, with the higher fence of both. Errors: as create().
-  Status revive(const Opened& tombstone, const VolumeState& state) const;
+  [[nodiscard]] Status revive(const Opened& tombstone, const VolumeState& state) const;
   /// Makes a volume a tombstone, and gives its space back. Errors: io_error.
-  Status bury(const Opened& volume) const;
+  [[nodiscard]] Status bury(const Opened& volume) const;
   /// Takes a tombstone away. ok if there is none. Errors: io_error.
-  Status forget(VolumeId volume) const;
+  [[nodiscard]] Status forget(VolumeId volume) const;
 
   [[nodiscard]] int fd() const noexcept { return directory_.get(); }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
@@ -52,7 +52,7 @@ class VolumeDirectory {
 
   [[nodiscard]] Result<VolumeFile> open_file(const std::string& name, int flags) const;
   [[nodiscard]] Result<std::vector<VolumeId>> scan() const;
-  Status fill_new_file(const VolumeFile& file, const VolumeState& state) const;
+  [[nodiscard]] Status fill_new_file(const VolumeFile& file, const VolumeState& state) const;
 
   std::string path_;
   FileHandle directory_;

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <iomanip>
 #include <memory>
 #include <sstream>
 
@@ -24,20 +25,20 @@ struct alignas(kSuperblockSize) AlignedSuperblock {
 std::string lock_holder(int fd) {
   struct stat file {};
   if (fstat(fd, &file) != 0) return {};
-  char key[64];
-  static_cast<void>(std::snprintf(key, sizeof key, "%02x:%02x:%lu", major(file.st_dev), minor(file.st_dev),
-                                  static_cast<unsigned long>(file.st_ino)));
+  std::ostringstream key;  // "08:01:1234"
+  key << std::hex << std::setfill('0') << std::setw(2) << major(file.st_dev) << ':' << std::setw(2)
+      << minor(file.st_dev) << ':' << std::dec << file.st_ino;
   std::ifstream locks("/proc/locks");
   for (std::string line; std::getline(locks, line);) {
     std::istringstream words(line);
     std::string number, type, advisory, access, pid, where;
     words >> number >> type >> advisory >> access >> pid >> where;
-    if (type != "FLOCK" || where != key) continue;
+    if (type != "FLOCK" || where != key.str()) continue;
+    std::string holder = "process " + pid;
     std::string command;
     std::ifstream comm("/proc/" + pid + "/comm");
-    if (!std::getline(comm, command))
-      return "process " + pid + ", which is dead but has IO that hasn't landed";
-    return "process " + pid + " (" + command + ")";
+    if (!std::getline(comm, command)) return holder + ", which is dead but has IO that hasn't landed";
+    return holder.append(" (").append(command).append(")");
   }
   return {};
 }

@@ -1,8 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
-#include <span>
 
 namespace sluice::storage_node {
 
@@ -13,11 +13,11 @@ class ZeroPages {
 
   ZeroPages() : pages_(std::make_unique<Pages>()) {}
   /// For writing from only: an operation takes plain pointers.
-  [[nodiscard]] std::byte* data() const noexcept { return pages_->bytes; }
+  [[nodiscard]] std::byte* data() const noexcept { return pages_->bytes.data(); }
 
  private:
   struct alignas(4096) Pages {
-    std::byte bytes[kBytes]{};
+    std::array<std::byte, kBytes> bytes{};
   };
   std::unique_ptr<Pages> pages_;
 };
