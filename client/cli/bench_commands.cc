@@ -131,7 +131,8 @@ Status report(Context& context, const BenchPlan& plan, const BenchResult& result
   const std::uint64_t errors = result.reads.errors + result.writes.errors;
   if (errors == 0) return {};
   const StatusCode first = result.reads.errors > 0 ? result.reads.first_error : result.writes.first_error;
-  return fail(first, std::to_string(errors) + " requests failed");
+  return fail(first,
+              std::to_string(errors) + " requests failed, the first with " + std::string(to_string(first)));
 }
 
 Status bench(Context& context, const Arguments& arguments) {

@@ -118,9 +118,7 @@ Status BenchRun::submit(std::size_t index) {
   request.start = clock_.now();
   const StatusCode taken = request.is_read ? client_.submit_read(index, offset, buffer)
                                            : client_.submit_write(index, offset, buffer);
-  if (taken != StatusCode::ok) {
-    return fail(taken, "the volume takes no more requests");
-  }
+  if (taken != StatusCode::ok) return refused_request(client_, taken);
   idle_.pop_back();
   return {};
 }
@@ -174,7 +172,7 @@ Status BenchRun::submit_read_back(std::size_t index, std::uint64_t slot) {
   requests_[index] = {.is_read = true, .slot = slot, .generation = generations_[slot], .start = clock_.now()};
   const StatusCode taken =
       client_.submit_read(index, slot * plan_.block_bytes, buffers_.at(index).first(plan_.block_bytes));
-  if (taken != StatusCode::ok) return fail(taken, "the volume takes no more requests");
+  if (taken != StatusCode::ok) return refused_request(client_, taken);
   idle_.pop_back();
   return {};
 }

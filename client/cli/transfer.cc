@@ -28,6 +28,15 @@ RegisteredBuffers::~RegisteredBuffers() {
   munmap(memory_.data(), memory_.size());
 }
 
+tl::unexpected<Error> refused_request(const client::BlockClient& client, StatusCode status) {
+  if (client.state() != client::ConnectionState::ended) {
+    return fail(status, "the volume takes no requests: " + std::string(to_string(status)));
+  }
+  const bool is_fenced = client.end_reason() == StatusCode::stale_version;
+  return fail(status, "the session ended: " + std::string(to_string(client.end_reason())) +
+                          (is_fenced ? ", because another client has taken the volume" : ""));
+}
+
 Status Transfer::run(const Next& next, const Done& done) {
   pieces_.assign(buffers_.count(), {});
   idle_.clear();
@@ -69,7 +78,7 @@ Status Transfer::submit(std::size_t index, const Next& next) {
       break;
   }
   if (taken != StatusCode::ok) {
-    return fail(taken, "the volume took no request at " + std::to_string(piece.offset));
+    return refused_request(client_, taken);
   }
   idle_.pop_back();
   return {};
@@ -91,7 +100,8 @@ Status Transfer::outcome_of(const client::Completion& completion, const Done& do
   const Piece& piece = pieces_[completion.tag];
   if (completion.status == StatusCode::ok) return done(piece);
   const char* const kind = piece.kind == Piece::Kind::read ? "read" : "write";
-  return fail(completion.status, std::string(kind) + " of " + std::to_string(piece.length) + " bytes at " +
+  return fail(completion.status, std::string(to_string(completion.status)) + ": " + kind + " of " +
+                                     std::to_string(piece.length) + " bytes at " +
                                      std::to_string(piece.offset) + " of the volume");
 }
 

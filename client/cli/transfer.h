@@ -39,6 +39,9 @@ class RegisteredBuffers {
   std::size_t bytes_;
 };
 
+/// The error of a request that the client didn't take: why, and whether the volume is lost for good.
+[[nodiscard]] tl::unexpected<Error> refused_request(const client::BlockClient& client, StatusCode status);
+
 /// One request of a transfer.
 struct Piece {
   enum class Kind : std::uint8_t { read, write, zeroes };

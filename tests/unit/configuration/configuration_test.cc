@@ -7,8 +7,10 @@
 #include <catch2/catch.hpp>
 
 #include "client/cli/options.h"
+#include "master/options.h"
 #include "runtime/config_file.h"
 #include "runtime/option_page.h"
+#include "storage_node/options.h"
 
 namespace {
 
@@ -29,7 +31,9 @@ Program program(std::string sample, sluice::runtime::OptionTable (*bind)(Config&
 
 /// All programs that have a configuration.
 std::vector<Program> programs() {
-  return {program("client.yaml", sluice::cli::client_option_table)};
+  return {program("master.yaml", sluice::master::make_option_table),
+          program("node.yaml", sluice::storage_node::make_option_table),
+          program("client.yaml", sluice::cli::client_option_table)};
 }
 
 std::string page() {
