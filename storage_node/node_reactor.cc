@@ -71,8 +71,8 @@ Status NodeReactor::start(std::vector<std::unique_ptr<transport::Provider>> prov
   for (auto& provider : providers) {
     if (const Status added = add_rail(std::move(provider)); !added) return added;
   }
-  const VolumeServices services{*this,   links_,   *memory_,  *buffers_,
-                                random_, actions_, identity_, config_.session};
+  const VolumeServices services{*this,    links_,       *memory_,  *buffers_,      random_,
+                                actions_, has_backlog_, identity_, config_.session};
   volumes_ = std::make_unique<Volumes>(
       services, *backend_, config_.limits.volumes,
       [this](protocol::RequestId request, const protocol::VolumeOrderAnswer& answer) {
@@ -117,8 +117,8 @@ bool NodeReactor::turn() {
   buffers_->serve();                  // requests that waited for memory
   backend_->submit();                 // what was started, in one call
   worked = poll_backend() || worked;  // outcomes in: answers out
-  volumes_->send_backlogs();          // answers that found no room before
-  links_.flush();                     // everything out, one doorbell a connection
+  if (has_backlog_) has_backlog_ = volumes_->send_backlogs();  // answers that found no room before
+  links_.flush();                                              // everything out, one doorbell a connection
   return worked;
 }
 

@@ -123,6 +123,7 @@ class NodeReactor final : public runtime::Turning,
   ReactorMailbox mailbox_;
   RefusalLog refusal_log_;
   protocol::ServerActions actions_;
+  bool has_backlog_ = false;
 
   // What is below goes before what is above it.
   std::unique_ptr<IoMemory> memory_;

@@ -60,6 +60,7 @@ struct VolumeServices {
   BufferQueue& buffers;
   runtime::RandomSource& random;
   protocol::ServerActions& actions;  ///< for one event at a time
+  bool& has_backlog;                 ///< set when an answer finds no room: send_backlog() is to be called
   const NodeIdentity& identity;
   const SessionConfig& session;
 };

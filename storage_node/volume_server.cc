@@ -153,15 +153,17 @@ void VolumeServer::perform(const protocol::Respond& action) {
       action.response.op == protocol::IoOp::read && action.response.status == StatusCode::ok;
   served->path.respond(action.response, action.target, has_data ? read_length_ : 0,
                        has_data ? std::move(read_data_) : IoBuffer());
-  has_backlog_ = has_backlog_ || served->path.has_backlog();
+  services_.has_backlog = services_.has_backlog || served->path.has_backlog();
 }
 
-void VolumeServer::send_backlog() {
-  has_backlog_ = false;
+bool VolumeServer::send_backlog() {
+  bool is_some_left = false;
   for (const auto& served : paths_) {
-    if (served->path.is_open()) served->path.send_backlog();
-    has_backlog_ = has_backlog_ || (served->path.is_open() && served->path.has_backlog());
+    if (!served->path.is_open()) continue;
+    served->path.send_backlog();
+    is_some_left = is_some_left || served->path.has_backlog();
   }
+  return is_some_left;
 }
 
 VolumeServer::ServedPath* VolumeServer::find(const protocol::PathKey& key) noexcept {

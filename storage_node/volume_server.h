@@ -68,9 +68,8 @@ class VolumeServer final : private PathHandler, private IoTaskHost, private Stat
   [[nodiscard]] std::size_t path_count() const noexcept { return paths_.size(); }
   [[nodiscard]] protocol::VolumeStatus status() const;
 
-  // ---- Answers that found no room to be sent
-  [[nodiscard]] bool has_backlog() const noexcept { return has_backlog_; }
-  void send_backlog();
+  /// Sends the answers that found no room before, as far as there is some now. True: some are left.
+  bool send_backlog();
 
  private:
   enum class Shutdown : std::uint8_t { no, disconnecting, flushing, storing, closing, done };
@@ -144,8 +143,6 @@ class VolumeServer final : private PathHandler, private IoTaskHost, private Stat
   std::vector<std::unique_ptr<ServedPath>> paths_;  ///< few, and in the order of their attaching
   IoBuffer read_data_;                              ///< of the attempt whose outcome is being told
   std::uint32_t read_length_ = 0;
-  bool has_backlog_ = false;
-
   // What settle() takes up.
   IoTaskList ready_;
   std::vector<protocol::PathKey> lost_;          ///< accepted by the session, but no connection came of it

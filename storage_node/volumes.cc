@@ -10,6 +10,7 @@ using protocol::OrderVerb;
 using protocol::VolumeOrder;
 
 constexpr Duration kLockInterval = std::chrono::milliseconds(200);
+constexpr Duration kLockTellInterval = std::chrono::seconds(5);
 constexpr Duration kReportInterval = std::chrono::seconds(1);
 
 std::string named(VolumeId volume) {
@@ -79,8 +80,9 @@ bool Volumes::prepare_hello() {
 void Volumes::try_to_lock(VolumeServer& volume) {
   auto storage = backend_.open(volume.id());
   if (!storage) {
-    return services_.host.log_refusal(named(volume.id()) +
-                                      ": can't be served yet: " + storage.error().describe());
+    if (lock_told_at_ != now_) return;
+    return services_.host.log(transport::LogLevel::warning,
+                              named(volume.id()) + ": can't be served yet: " + storage.error().describe());
   }
   if ((*storage)->state().incomplete) return;
   volume.on_locked(std::move(*storage), seen_);
@@ -95,6 +97,7 @@ void Volumes::tick(Instant now) {
   tick_copies(now);
   if (now < lock_at_ || is_shutting_down_) return;
   lock_at_ = now + kLockInterval;
+  if (now - lock_told_at_ >= kLockTellInterval) lock_told_at_ = now;
   for (const auto& [id, volume] : volumes_) {
     if (!volume->is_locked() && !volume->state().incomplete) try_to_lock(*volume);
   }
@@ -274,10 +277,11 @@ std::size_t Volumes::path_count() const noexcept {
   return count;
 }
 
-void Volumes::send_backlogs() {
-  for (const auto& [id, volume] : volumes_) {
-    if (volume->has_backlog()) volume->send_backlog();
-  }
+bool Volumes::send_backlogs() {
+  bool is_some_left = false;
+  for (const auto& [id, volume] : volumes_)
+    is_some_left = volume->send_backlog() || is_some_left;
+  return is_some_left;
 }
 
 void Volumes::shut_down() {

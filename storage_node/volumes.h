@@ -42,8 +42,8 @@ class Volumes {
   [[nodiscard]] ManagerVersion manager_version() const noexcept { return seen_; }
   [[nodiscard]] std::size_t session_count() const noexcept;
   [[nodiscard]] std::size_t path_count() const noexcept;
-  /// Answers that found no room before.
-  void send_backlogs();
+  /// See VolumeServer.
+  bool send_backlogs();
 
  private:
   struct Copy {
@@ -73,6 +73,7 @@ class Volumes {
   std::map<VolumeId, Copy> copies_;
   std::map<VolumeId, Gvn> tombstones_;
   Instant lock_at_;
+  Instant lock_told_at_;  ///< when it was said which volumes' locks others have
   Instant now_;
   bool is_shutting_down_ = false;
 };
