@@ -25,12 +25,16 @@ bool says_not_master(const ControlFrame& frame) noexcept {
       frame.message);
 }
 
-std::vector<transport::Address> dialable(const ControlConnections::Addresses& addresses) {
-  std::vector<transport::Address> parsed;
-  for (const protocol::NodeAddress& text : addresses) {
-    if (auto address = transport::parse_address(text.view())) parsed.push_back(std::move(*address));
+/// Every master over every rail: which of them reaches it isn't known.
+runtime::DialerConfig masters_config(const VolumeClientConfig& config, std::size_t rails) {
+  runtime::DialerConfig dialer{{}, config.redial, config.control_keepalive, {}};
+  for (std::size_t rail = 0; rail < rails; ++rail) {
+    for (const transport::Address& address : config.masters) {
+      dialer.addresses.push_back(address);
+      dialer.rails.push_back(static_cast<runtime::Rail>(rail));
+    }
   }
-  return parsed;
+  return dialer;
 }
 
 }  // namespace
@@ -38,7 +42,7 @@ std::vector<transport::Address> dialable(const ControlConnections::Addresses& ad
 ControlConnections::ControlConnections(runtime::Reactor& reactor, const VolumeClientConfig& config,
                                        ControlHandler& handler)
     : reactor_(reactor), redial_(config.redial), keepalive_(config.control_keepalive), handler_(handler) {
-  master_.dialer = make_dialer(config.masters);
+  master_.dialer = make_dialer(masters_config(config, reactor.rail_count()));
 }
 
 void ControlConnections::learn(protocol::NodeId node, const Addresses& addresses) {
@@ -87,19 +91,25 @@ void ControlConnections::dial_wanted_node() {
   dialed_node_ = wanted_node_;
   addresses_changed_ = false;
   node_.dialer.reset();
-  std::vector<transport::Address> addresses;
-  if (known != known_.end()) addresses = dialable(known->addresses);
-  if (addresses.empty()) {
+  runtime::DialerConfig config{{}, redial_, keepalive_, {}};
+  if (known != known_.end()) {
+    for (std::size_t i = 0; i < known->addresses.size(); ++i) {
+      auto address = transport::parse_address(known->addresses[i].view());
+      if (!address) continue;
+      config.addresses.push_back(std::move(*address));
+      config.rails.push_back(static_cast<runtime::Rail>(i % reactor_.rail_count()));  // as the path's
+    }
+  }
+  if (config.addresses.empty()) {
     node_.trouble = "the master named no address at which the node can be reached";
     return;
   }
-  node_.dialer = make_dialer(std::move(addresses));
+  node_.dialer = make_dialer(std::move(config));
 }
 
-std::unique_ptr<runtime::Dialer> ControlConnections::make_dialer(std::vector<transport::Address> addresses) {
+std::unique_ptr<runtime::Dialer> ControlConnections::make_dialer(runtime::DialerConfig config) {
   runtime::DialerHandler& handler = *this;
-  return std::make_unique<runtime::Dialer>(
-      reactor_, runtime::Rail{}, runtime::DialerConfig{std::move(addresses), redial_, keepalive_}, handler);
+  return std::make_unique<runtime::Dialer>(reactor_, runtime::Rail{}, std::move(config), handler);
 }
 
 // ---- From the dialers

@@ -76,7 +76,7 @@ class ControlConnections final : private runtime::DialerHandler {
   [[nodiscard]] Party& party_of(const runtime::Dialer& dialer) noexcept;
   void report_connected(const runtime::Dialer& dialer);
   void dial_wanted_node();
-  [[nodiscard]] std::unique_ptr<runtime::Dialer> make_dialer(std::vector<transport::Address> addresses);
+  [[nodiscard]] std::unique_ptr<runtime::Dialer> make_dialer(runtime::DialerConfig config);
 
   runtime::Reactor& reactor_;
   protocol::Backoff redial_;

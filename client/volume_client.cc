@@ -83,7 +83,7 @@ void VolumeClient::close() {
   if (!closing_since_) closing_since_ = clock_.now();
 }
 
-StatusCode VolumeClient::submit(const IoRequestArgs& args) noexcept {
+StatusCode VolumeClient::submit(const IoRequestArgs& args) {
   if (const StatusCode refusal = refusal_of(args); refusal != StatusCode::ok) return refusal;
   if (requests_.full(args.waiter != nullptr)) return StatusCode::queue_full;
   requests_.submit(args);
@@ -194,7 +194,7 @@ void VolumeClient::tell_outcomes() {
 }
 
 /// Gives the session what waits, as far as it takes it.
-void VolumeClient::pump() noexcept {
+void VolumeClient::pump() {
   while (requests_.has_waiting()) {
     const auto io = requests_.next_piece();
     if (!io) return;
@@ -210,7 +210,7 @@ void VolumeClient::pump() noexcept {
 }
 
 /// A read that came back damaged although its answer was right: an earlier attempt's data came after it.
-void VolumeClient::read_again() noexcept {
+void VolumeClient::read_again() {
   while (!to_read_again_.empty()) {
     const std::uint32_t tag = to_read_again_.back();
     to_read_again_.pop_back();
@@ -388,7 +388,7 @@ bool VolumeClient::has_ended() const noexcept {
 }
 
 std::string VolumeClient::describe_progress() const {
-  const auto with = [](std::string what, const std::string& trouble) {
+  const auto with = [](const std::string& what, const std::string& trouble) {
     return trouble.empty() ? what : what + " (" + trouble + ")";
   };
   switch (session_.phase()) {

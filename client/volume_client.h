@@ -47,7 +47,7 @@ class VolumeClient final : public runtime::Turning, private ControlHandler, priv
   [[nodiscard]] Duration longest_sleep() const override;
 
   /// See BlockClient's submissions.
-  [[nodiscard]] StatusCode submit(const IoRequestArgs& args) noexcept;
+  [[nodiscard]] StatusCode submit(const IoRequestArgs& args);
   std::size_t take(std::span<Completion> out) noexcept;
   [[nodiscard]] bool has_completed() const noexcept { return requests_.has_completed(); }
   [[nodiscard]] std::uint32_t outstanding() const noexcept { return requests_.outstanding(); }
@@ -101,8 +101,8 @@ class VolumeClient final : public runtime::Turning, private ControlHandler, priv
   [[nodiscard]] Piece* piece_read_by(const protocol::IoResponse& response) noexcept;
   void tick(Instant now);
   void tell_outcomes();
-  void pump() noexcept;
-  void read_again() noexcept;
+  void pump();
+  void read_again();
   [[nodiscard]] StatusCode refusal_of(const IoRequestArgs& args) const noexcept;
   [[nodiscard]] bool is_intact(const Piece& piece, std::uint32_t crc) const noexcept;
   [[nodiscard]] std::string name() const;

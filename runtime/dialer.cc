@@ -10,6 +10,8 @@ namespace sluice::runtime {
 Dialer::Dialer(Reactor& reactor, Rail rail, DialerConfig config, DialerHandler& handler)
     : reactor_(reactor), rail_(rail), config_(std::move(config)), handler_(handler) {
   check(!config_.addresses.empty(), "a dialer has an address to dial");
+  check(config_.rails.empty() || config_.rails.size() == config_.addresses.size(),
+        "each address has its rail, or none has");
 }
 
 void Dialer::tick(Instant now) {
@@ -31,9 +33,9 @@ void Dialer::try_next() {
 }
 
 void Dialer::connect() {
-  const auto domain = reactor_.control_domain(rail_);
+  const auto domain = reactor_.control_domain(rail());
   if (!domain) return attempt_failed(domain.error());
-  auto link = ControlLink::connect(reactor_, rail_, **domain, address(), config_.keepalive, *this);
+  auto link = ControlLink::connect(reactor_, rail(), **domain, address(), config_.keepalive, *this);
   if (!link) return attempt_failed(link.error());
   link_ = std::move(*link);
 }

@@ -15,6 +15,7 @@ struct DialerConfig {
   std::vector<transport::Address> addresses;  ///< tried one after the other, at least one
   protocol::Backoff backoff{std::chrono::milliseconds(100), std::chrono::seconds(5)};
   KeepaliveConfig keepalive;
+  std::vector<Rail> rails;  ///< over which each of the addresses is reached; empty: all over the dialer's own
 };
 
 class Dialer;
@@ -60,6 +61,7 @@ class Dialer final : private ControlHandler {
   void on_control_down(ControlLink& link, const Error& why) override;
   void on_control_drained(ControlLink& link) override;
 
+  [[nodiscard]] Rail rail() const noexcept { return config_.rails.empty() ? rail_ : config_.rails[next_]; }
   void connect();
   void attempt_failed(const Error& why);
 

@@ -221,6 +221,19 @@ TEST_CASE("an open is answered by the second master when the first one hangs") {
   CHECK(manager_version(client.core->info().gvn) == ManagerVersion(2));
 }
 
+TEST_CASE("masters and node are asked over another device when the first one's network is gone") {
+  SmallCluster cluster;
+  TestClient& client = cluster.open_client();
+  for (const char* host : {"node", "master-a", "master-b"})
+    cluster.network.partition("10.0.1.10", host);
+  cluster.stop_node();
+  cluster.start_node();
+  std::vector<std::byte> block(kBlock);
+  CHECK(cluster.read(client, 0, block) == StatusCode::ok);
+  CHECK(client.core->paths()[0].state != "up");
+  CHECK(client.core->paths()[1].state == "up");
+}
+
 TEST_CASE("another client's steal fences this one: its IO fails for good, the new one's data stay") {
   SmallCluster cluster;
   TestClient& first = cluster.open_client();
