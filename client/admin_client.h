@@ -33,11 +33,14 @@ class AdminClient final : private runtime::Turning, private runtime::DialerHandl
   ~AdminClient() override;
 
   /// The answer of the type that is expected, whatever its status; a status that isn't ok is no error here.
-  /// Errors: unavailable or timed_out (nobody answered; each address's own reason is told), outcome_unknown
-  /// (the connection ended with a command under way, which isn't sent twice), and the status of a
-  /// CommandAnswer that came instead.
+  /// Errors: invalid_argument (the question contradicts itself), unavailable or timed_out (nobody answered;
+  /// each address's own reason is told), outcome_unknown (the connection ended with a command under way,
+  /// which isn't sent twice), and the status of a CommandAnswer that came instead.
   template <typename Answer, typename Question>
   Result<Answer> ask(const Question& question) {
+    if (!question.is_consistent()) {
+      return fail(StatusCode::invalid_argument, "no such " + std::string(to_string(Question::kType)));
+    }
     auto answer = exchange(question, is_repeatable(question));
     if (!answer) return tl::unexpected(answer.error());
     if (const auto* const expected = std::get_if<Answer>(&*answer)) return *expected;

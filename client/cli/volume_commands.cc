@@ -1,3 +1,4 @@
+#include <bit>
 #include <thread>
 
 #include "client/cli/command.h"
@@ -37,6 +38,17 @@ Record describe(const VolumeEntry& volume) {
   return record;
 }
 
+Status check_shape(const Arguments& arguments, ByteCount size, std::uint64_t block_size) {
+  if (!std::has_single_bit(block_size)) {
+    return arguments.wrong("--block-size: expected 512, 1024, 2048 or 4096");
+  }
+  if (size == ByteCount(0) || size.value() % block_size != 0) {
+    return arguments.wrong("--size: expected a multiple of the block size, " + std::to_string(block_size) +
+                           " bytes, not " + std::to_string(size.value()));
+  }
+  return {};
+}
+
 Result<CommandAnswer> command(Context& context, const VolumeCommand& command) {
   const auto master = context.master();
   if (!master) return tl::unexpected(master.error());
@@ -64,6 +76,9 @@ Status create(Context& context, const Arguments& arguments) {
       arguments.number("block-size", {protocol::kMinBlockSize, protocol::kMaxBlockSize}, kDefaultBlockSize);
   if (!block_size) return tl::unexpected(block_size.error());
 
+  if (Status shape = check_shape(arguments, *size, *block_size); !shape) {
+    return shape;
+  }
   VolumeCommand request;
   request.verb = VolumeVerb::create;
   request.name = *name;
@@ -109,6 +124,7 @@ Status resize(Context& context, const Arguments& arguments) {
   if (!name) return tl::unexpected(name.error());
   const auto size = runtime::parse_size(arguments.operand(1));
   if (!size) return arguments.wrong(size.error().message);
+  if (*size == ByteCount(0)) return arguments.wrong("expected a size above 0");
   VolumeCommand request;
   request.verb = VolumeVerb::resize;
   request.name = *name;
@@ -202,7 +218,7 @@ std::span<const Command> volume_commands() {
         "Makes a volume",
         {{"NAME"}},
         {{"size", "SIZE", "how large, e.g. 10G (binary units)"},
-         {"block-size", "BYTES", "the least that is read or written, 512 or 4096 (4096)"},
+         {"block-size", "BYTES", "the least that is read or written, 512 to 4096 (4096)"},
          {"write-back", "", "answer writes before they are durable: a flush makes them so"},
          {"node", "NODE", "on this node, not where most is free"}}},
        create},
