@@ -241,13 +241,15 @@ class Cluster:
         return node
 
     def wait_for_nodes(self, count):
-        wait_until(lambda: sum(node["up"] for node in self.json("node", "ls")) >= count, f"{count} nodes are up")
+        wait_until(lambda: sum(node["state"] == "up" for node in self.json("node", "ls")) >= count, f"{count} nodes are up")
 
     # --- the command line tool
 
     def sluice(self, *arguments, check=True, **options):
-        masters = [word for address in self.master_addresses() for word in ("--master", address)]
-        result = subprocess.run([program("sluice"), *arguments, *masters, "--transport.provider", PROVIDER],
+        configuration = self.path("client.yaml")
+        with open(configuration, "w", encoding="utf-8") as file:
+            file.write(to_yaml(merged(self._transport(), {"masters": self.master_addresses()})))
+        result = subprocess.run([program("sluice"), *arguments, f"--config={configuration}"],
                                 capture_output=True, text=True, timeout=PATIENCE_S * 2, check=False, **options)
         if check and result.returncode != 0:
             raise AssertionError(f"sluice {' '.join(arguments)}: status {result.returncode}\n{result.stdout}{result.stderr}")
@@ -257,7 +259,7 @@ class Cluster:
         return json.loads(self.sluice(*arguments, "-o", "json").stdout)
 
     def make_volume(self, name="v", size="64M", *options):
-        self.sluice("volume", "create", name, size, *options)
+        self.sluice("volume", "create", name, "--size", size, *options)
         return name
 
     # --- loads

@@ -10,7 +10,7 @@ from cluster import Cluster, gvn_key, report_of, wait_until
 class VolumeTest(unittest.TestCase):
     def test_a_volume_is_made_listed_resized_renamed_and_removed(self):
         with Cluster() as cluster:
-            cluster.sluice("volume", "create", "db", "10M")
+            cluster.sluice("volume", "create", "db", "--size", "10M")
             info = cluster.json("volume", "info", "db")
             self.assertEqual(info["size"], 10 << 20)
             cluster.sluice("volume", "resize", "db", "20M")
@@ -27,10 +27,10 @@ class VolumeTest(unittest.TestCase):
         with Cluster() as cluster:
             cluster.make_volume("v", "8M")
             for arguments, word in [
-                    (("volume", "create", "v", "8M"), "already"),
-                    (("volume", "create", "w", "1000000T"), "space"),
-                    (("volume", "create", "w", "eight"), "size"),
-                    (("volume", "create", "w w", "8M"), "name"),
+                    (("volume", "create", "v", "--size", "8M"), "already"),
+                    (("volume", "create", "w", "--size", "1000000T"), "space"),
+                    (("volume", "create", "w", "--size", "eight"), "size"),
+                    (("volume", "create", "w w", "--size", "8M"), "name"),
                     (("volume", "info", "nothing"), "nothing"),
                     (("volume", "rm", "nothing", "--yes"), "nothing"),
                     (("volume", "export", "nothing", cluster.path("x")), "nothing"),
@@ -61,7 +61,7 @@ class VolumeTest(unittest.TestCase):
                 file.write(os.urandom(1 << 20))
                 file.truncate(16 << 20)
             cluster.make_volume("v", "16M")
-            cluster.sluice("volume", "import", "v", original)
+            cluster.sluice("volume", "import", original, "v")
             copy = cluster.path("copy.img")
             cluster.sluice("volume", "export", "v", copy)
             with open(original, "rb") as one, open(copy, "rb") as other:
@@ -86,7 +86,7 @@ class MigrationTest(unittest.TestCase):
                 cluster.stamp_is_writing(load)
                 here = cluster.json("volume", "info", "v")["node"]
                 there = next(node for node in nodes if node != here)
-                cluster.sluice("volume", "migrate", "v", str(there))
+                cluster.sluice("volume", "migrate", "v", "--to", str(there))
                 self.assertEqual(cluster.json("volume", "info", "v")["node"], there)
             cluster.stamp_is_writing(load)
             self.assertEqual(load.stop(), 0, load.log())
@@ -102,7 +102,7 @@ class MigrationTest(unittest.TestCase):
             for victim in (cluster.nodes[0], cluster.nodes[1], cluster.masters[0]):
                 here = cluster.json("volume", "info", "v")["node"]
                 there = next(node for node in nodes if node != here)
-                move = cluster.sluice("volume", "migrate", "v", str(there), "--no-wait", check=False)
+                move = cluster.sluice("volume", "migrate", "v", "--to", str(there), "--detach", check=False)
                 self.assertEqual(move.returncode, 0, move.stderr)
                 victim.kill()
                 victim.start().wait_until_up()
@@ -174,7 +174,7 @@ class MasterTest(unittest.TestCase):
             shutil.rmtree(node.data)
             shutil.copytree(cluster.path("old.data"), node.data)
             node.start().wait_until_up()
-            wait_until(lambda: cluster.json("node", "ls")[0]["rolled_back"], "the master has noticed")
+            wait_until(lambda: cluster.json("node", "ls")[0]["state"] == "rolled_back", "the master has noticed")
             refused = cluster.stamp("load", "refused", "--steal", journal="other-journal")
             self.assertEqual(refused.wait(120), 4)
             self.assertIn("rolled", refused.log())

@@ -74,7 +74,7 @@ class PauseTest(unittest.TestCase):
                 cluster.stamp_is_writing(load)
                 cluster.nodes[0].pause()
                 # Long enough for the client to give up the paths, and for the master to give up the node.
-                wait_until(lambda: "down" in load.log() or "lost" in load.log(), "the client has noticed")
+                wait_until(lambda: "no sign of life" in load.log(), "the client has noticed")
                 cluster.nodes[0].resume()
             cluster.stamp_is_writing(load)
             self.assertEqual(load.stop(), 0, load.log())
@@ -102,7 +102,7 @@ class PauseTest(unittest.TestCase):
             cluster.stamp_is_writing(load)
             cluster.masters[0].pause()
             cluster.nodes[0].pause()
-            wait_until(lambda: "down" in load.log() or "lost" in load.log(), "the client has noticed")
+            wait_until(lambda: "no sign of life" in load.log(), "the client has noticed")
             cluster.nodes[0].resume()
             cluster.masters[0].resume()
             cluster.stamp_is_writing(load)

@@ -6,14 +6,14 @@ import subprocess
 import unittest
 
 import bootable
-from cluster import PATIENCE_S, PROVIDER, Cluster, Process, program, wait_until
+from cluster import BIN, PATIENCE_S, PROVIDER, Cluster, Process, wait_until
 
 
 @contextlib.contextmanager
 def exported(cluster, volume="v", *options):
     """Serves a volume by NBD; the URI of a socket of its own."""
     sock = cluster.path(f"{volume}.sock")
-    server = Process(["nbdkit", "--foreground", "--exit-with-parent", "--unix", sock, program("nbdkit-sluice-plugin.so"),
+    server = Process(["nbdkit", "--foreground", "--exit-with-parent", "--unix", sock, os.path.join(os.path.dirname(BIN), "lib", "nbdkit-sluice-plugin.so"),
                       f"volume={volume}", f"master={','.join(cluster.master_addresses())}", f"provider={PROVIDER}",
                       *options], cluster.path(f"nbdkit-{volume}.log"))
     cluster.processes.append(server)
@@ -121,7 +121,7 @@ class VirtualMachineTest(unittest.TestCase):
             image = cluster.path("boot.img")
             bootable.build_image(image)
             cluster.make_volume("v", f"{bootable.IMAGE_MIB}M")
-            cluster.sluice("volume", "import", "v", image)
+            cluster.sluice("volume", "import", image, "v")
             for start in (1, 2):
                 with exported(cluster) as uri:
                     self.assertIn(f"SLUICE BOOT {start}", bootable.boot(uri))
