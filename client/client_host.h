@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "client/block_client.h"
 #include "client/volume_client.h"
@@ -41,7 +42,7 @@ class ClientHost {
   [[nodiscard]] const BlockClientConfig& config() const noexcept { return config_; }
 
  private:
-  explicit ClientHost(const BlockClientConfig& config) : config_(config) {}
+  explicit ClientHost(BlockClientConfig config) : config_(std::move(config)) {}
   Status prepare();
 
   BlockClientConfig config_;
