@@ -48,7 +48,7 @@ Status NodeRegistry::on_hello(const Hello& hello, bool usable, Instant now) {
   live.reactors = hello.reactors;
   live.addresses = hello.addresses;
   live.last_heard = now;
-  const Status kept = ledger_.update([&](MetadataTransaction& transaction) -> Status {
+  Status kept = ledger_.update([&](MetadataTransaction& transaction) -> Status {
     const std::optional<NodeRecord> before = transaction.find_node(hello.node);
     NodeRecord record = before.value_or(NodeRecord{});
     record.id = hello.node;

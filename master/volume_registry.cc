@@ -273,7 +273,7 @@ Result<VolumeRegistry::Taken> VolumeRegistry::cancel_move(const VolumeCommand& c
 
 Status VolumeRegistry::take_up() {
   std::set<VolumeId> volumes;
-  const Status read = ledger_.update([&](MetadataTransaction& transaction) -> Status {
+  Status read = ledger_.update([&](MetadataTransaction& transaction) -> Status {
     for (const UnsettledPlace& place : transaction.unsettled_places())
       volumes.insert(place.volume);
     return {};
