@@ -13,7 +13,7 @@ using protocol::ControlFrame;
 constexpr std::size_t kMaxKnownNodes = 4;
 
 /// A master that isn't in charge says so in whatever answer it gives.
-bool says_not_master(const ControlFrame& frame) noexcept {
+bool says_not_master(const ControlFrame& frame) {
   return std::visit(
       [](const auto& message) {
         if constexpr (requires { message.status; }) {
