@@ -431,6 +431,9 @@ struct CopyReadAnswer {
   ByteCount offset;
   bool zeroes = false;         ///< all zero: nothing was written to the target
   std::uint32_t data_crc = 0;  ///< CRC32C of the data
+  /// P4: writes that were acknowledged here without a flush may be lost, and nobody was told yet: the first
+  /// flush at the new place fails.
+  bool flush_owed = false;
 
   template <typename Self, typename Visitor>
   static constexpr void fields(Self& self, Visitor& visit) {
@@ -439,6 +442,8 @@ struct CopyReadAnswer {
     visit("offset", self.offset, "the request's");
     visit("zeroes", self.zeroes, "1: all zero, nothing was written to the target");
     visit("data_crc", self.data_crc, "CRC32C of the data; 0 for zeroes");
+    visit("flush_owed", self.flush_owed,
+          "1: acknowledged writes may be lost, and the next flush has to tell");
   }
   [[nodiscard]] bool is_consistent() const noexcept { return volume != VolumeId(0); }
   friend constexpr bool operator==(const CopyReadAnswer&, const CopyReadAnswer&) = default;

@@ -467,7 +467,7 @@ static_assert(max_size<HeartbeatAnswer>() == 6);
 static_assert(max_size<VolumeOrder>() == 33 + 2 + kMaxPaths * 64);
 static_assert(max_size<VolumeOrderAnswer>() == 18 + 1 + kMaxTextLength);
 static_assert(max_size<CopyRead>() == 44);
-static_assert(max_size<CopyReadAnswer>() == 23);
+static_assert(max_size<CopyReadAnswer>() == 24);
 
 }  // namespace wire
 }  // namespace sluice::protocol

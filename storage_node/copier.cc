@@ -132,6 +132,7 @@ void Copier::on_answer(Piece& piece, const protocol::CopyReadAnswer& answer) {
     trouble_ = "the old node says " + std::string(to_string(answer.status));
     return;
   }
+  flush_owed_ = flush_owed_ || answer.flush_owed;
   piece.zeroes = answer.zeroes;
   if (!answer.zeroes && crc32c({data_of(piece), piece.length}) != answer.data_crc) {
     trouble_ = "data was damaged on its way";
@@ -189,6 +190,7 @@ void Copier::on_last_step(StatusCode status) {
   phase_ = Phase::storing;
   VolumeState state = storage_->state();
   state.incomplete = false;
+  state.write_back_open = flush_owed_;
   state.fence = std::max(state.fence, order_.gvn);
   state.manager_version = std::max(state.manager_version, order_.manager_version);
   storage_->start_store(state, last_step_.tag());

@@ -99,6 +99,7 @@ class Copier final : private runtime::ControlHandler {
   std::uint64_t last_request_ = 0;
   std::string trouble_;
   bool last_step_failed_ = false;
+  bool flush_owed_ = false;  ///< P4: the old node says so
 
   std::size_t next_address_ = 0;
   Instant now_;

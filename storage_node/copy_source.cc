@@ -51,17 +51,21 @@ void CopySource::on_read(const ControlAsker& asker, const CopyRead& read, Volume
 }
 
 void CopySource::refuse(const ControlAsker& asker, const CopyRead& read, StatusCode why) {
-  desk_.answer(asker, protocol::CopyReadAnswer{why, read.volume, read.offset, false, 0});
+  desk_.answer(asker, protocol::CopyReadAnswer{why, read.volume, read.offset, false, 0, false});
 }
 
 void CopySource::on_data(Piece& piece, StatusCode status) {
   piece.is_reading = false;
-  piece.volume.remove_reader();
   const std::span<const std::byte> data(piece.data.data(), piece.read.length);
   const bool is_good = status == StatusCode::ok;
   const bool zeroes = is_good && is_all_zero(data);
-  piece.answer = {status, piece.read.volume, piece.read.offset, zeroes,
-                  is_good && !zeroes ? crc32c(data) : 0};
+  piece.answer = {status,
+                  piece.read.volume,
+                  piece.read.offset,
+                  zeroes,
+                  is_good && !zeroes ? crc32c(data) : 0,
+                  piece.volume.owes_flush_error()};
+  piece.volume.remove_reader();
   if (!is_good || zeroes) {
     desk_.answer(piece.asker, piece.answer);
     pieces_.erase(piece.number);

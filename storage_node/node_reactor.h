@@ -74,6 +74,8 @@ class NodeReactor final : public runtime::Turning,
   /// After a ShutdownLetter: every connection is gone, nothing is in flight, every volume is closed.
   [[nodiscard]] bool is_shut_down() const noexcept { return is_shut_down_; }
   [[nodiscard]] const IoMemory& memory() const noexcept { return *memory_; }
+  /// Of all its volumes so far.
+  [[nodiscard]] protocol::RefusalCounts refusals() const { return volumes_->refusals(); }
 
  private:
   using Asker = std::variant<ControlAsker, runtime::Incoming, protocol::RequestId>;

@@ -50,6 +50,8 @@ class VolumeServer final : private PathHandler, private IoTaskHost, private Stat
   Status resize(ByteCount size);
   /// Whether its storage may be given back, or read by others: no session, nothing on its way.
   [[nodiscard]] bool is_quiet() const noexcept;
+  /// P4: a session's next flush would fail. Goes with the volume when that moves.
+  [[nodiscard]] bool owes_flush_error() const noexcept { return sessions_->owes_flush_error(); }
   /// For copies out of it, while it is quiet: counted, so that nobody takes the storage away.
   [[nodiscard]] VolumeStorage* storage() noexcept { return storage_.get(); }
   void add_reader() noexcept { ++readers_; }
@@ -66,6 +68,7 @@ class VolumeServer final : private PathHandler, private IoTaskHost, private Stat
   [[nodiscard]] Gvn fence() const noexcept { return sessions_->fence(); }
   [[nodiscard]] std::size_t session_count() const noexcept { return sessions_->sessions().size(); }
   [[nodiscard]] std::size_t path_count() const noexcept { return paths_.size(); }
+  [[nodiscard]] protocol::RefusalCounts refusals() const noexcept { return sessions_->refusals(); }
   [[nodiscard]] protocol::VolumeStatus status() const;
 
   /// Sends the answers that found no room before, as far as there is some now. True: some are left.

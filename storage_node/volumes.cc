@@ -270,6 +270,13 @@ std::size_t Volumes::session_count() const noexcept {
   return count;
 }
 
+protocol::RefusalCounts Volumes::refusals() const {
+  protocol::RefusalCounts sum;
+  for (const auto& [id, volume] : volumes_)
+    sum.add(volume->refusals());
+  return sum;
+}
+
 std::size_t Volumes::path_count() const noexcept {
   std::size_t count = 0;
   for (const auto& [id, volume] : volumes_)

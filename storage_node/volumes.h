@@ -42,6 +42,8 @@ class Volumes {
   [[nodiscard]] ManagerVersion manager_version() const noexcept { return seen_; }
   [[nodiscard]] std::size_t session_count() const noexcept;
   [[nodiscard]] std::size_t path_count() const noexcept;
+  /// Of all volumes that are here now.
+  [[nodiscard]] protocol::RefusalCounts refusals() const;
   /// See VolumeServer.
   bool send_backlogs();
 

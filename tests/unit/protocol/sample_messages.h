@@ -126,7 +126,7 @@ inline std::vector<ControlMessage> sample_messages() {
           copy,
           VolumeOrderAnswer{StatusCode::moving, VolumeId(11), ByteCount(8192), {}},
           CopyRead{VolumeId(11), gvn, ByteCount(8192), 4096, 0x77, 0x1000},
-          CopyReadAnswer{StatusCode::ok, VolumeId(11), ByteCount(8192), false, 0x1234}};
+          CopyReadAnswer{StatusCode::ok, VolumeId(11), ByteCount(8192), false, 0x1234, true}};
 }
 
 }  // namespace sluice::protocol::test
