@@ -12,6 +12,7 @@ using transport::sim::Random;
 namespace {
 
 constexpr std::uint16_t kMasterPort = 7470;
+constexpr const char* kStrangersVolume = "stranger";
 constexpr std::uint64_t kDiskBytes = 8U << 20U;
 
 }  // namespace
@@ -62,6 +63,7 @@ ClusterSetup ClusterSetup::draw(std::uint64_t seed) {
   setup.workload.read_percent = static_cast<std::uint32_t>(10 + random.below(60));
   setup.workload.longest_pause = milliseconds(1 + random.below(20));
   setup.fails_on_loss = random.below(4) == 0;
+  setup.has_stranger = random.below(4) == 0;
   setup.readers = setup.clients > 1 && random.below(5) == 0 ? 1 : 0;
   return setup;
 }
@@ -71,6 +73,7 @@ std::string ClusterSetup::describe() const {
                      std::to_string(paths) + " paths, " + std::to_string(reactors) + " reactors, W " +
                      std::to_string(window_size) + ", path depth " + std::to_string(path_depth) +
                      ", queue depth " + std::to_string(workload.depth);
+  if (has_stranger) text += ", a stranger";
   for (const VolumeSetup& volume : volumes)
     text += ", " + volume.name + " of " + std::to_string(volume.blocks) + " blocks of " +
             std::to_string(volume.block_size) + " " + std::string(to_string(volume.policy));
@@ -87,6 +90,7 @@ Cluster::Cluster(std::uint64_t seed, const ClusterSetup& setup, transport::LogSi
   for (std::size_t i = 0; i < kMasters; ++i)
     network_.add_host(master_host(i), {"10.0.0." + std::to_string(i + 1)});
   network_.add_host("op", {"10.3.0.1"});
+  network_.add_host("x", {"10.4.0.1"});
   const auto addresses = [&](auto address_of, std::size_t index) {
     std::vector<std::string> all;
     for (std::size_t path = 0; path < setup_.paths; ++path)
@@ -109,6 +113,7 @@ Cluster::Cluster(std::uint64_t seed, const ClusterSetup& setup, transport::LogSi
 
 Cluster::~Cluster() {
   operator_process_.reset();
+  stranger_.reset();
   clients_.clear();
   nodes_.clear();
   masters_.clear();
@@ -256,21 +261,36 @@ std::map<std::string, std::uint64_t> Cluster::marks() {
     add(each.get());
   for (const auto& each : clients_)
     add(each.get());
+  add(stranger_.get());
   return all;
 }
 
+void Cluster::make_volume(const VolumeSetup& volume) {
+  protocol::VolumeCommand command;
+  command.verb = protocol::VolumeVerb::create;
+  command.name = *protocol::VolumeName::from(volume.name);
+  command.size = ByteCount(volume.blocks * volume.block_size);
+  command.block_size = volume.block_size;
+  command.policy = volume.policy;
+  operator_->ask(command, std::chrono::hours(1));
+}
+
 bool Cluster::make_volumes() {
-  for (const VolumeSetup& volume : setup_.volumes) {
-    protocol::VolumeCommand command;
-    command.verb = protocol::VolumeVerb::create;
-    command.name = *protocol::VolumeName::from(volume.name);
-    command.size = ByteCount(volume.blocks * volume.block_size);
-    command.block_size = volume.block_size;
-    command.policy = volume.policy;
-    operator_->ask(command, std::chrono::hours(1));
+  for (const VolumeSetup& volume : setup_.volumes)
+    make_volume(volume);
+  if (setup_.has_stranger) make_volume({kStrangersVolume, 4, 4096, protocol::WritePolicy::write_through});
+  if (!run_until([this] { return operator_->is_idle(); }, std::chrono::seconds(30))) return false;
+  for (const auto& [id, record] : store_.contents().volumes) {
+    if (record.name.view() == kStrangersVolume) history_.ignore(id);
   }
-  return run_until([this] { return operator_->is_idle(); }, std::chrono::seconds(30)) &&
-         store_.contents().volumes.size() == setup_.volumes.size();
+  return store_.contents().volumes.size() == setup_.volumes.size() + (setup_.has_stranger ? 1 : 0);
+}
+
+void Cluster::start_stranger() {
+  if (!setup_.has_stranger || stranger() != nullptr) return;
+  stranger_ = std::make_unique<Stranger>(
+      environment_, "x",
+      StrangerSetup{kStrangersVolume, "10.4.0.1", master_addresses(), transport(), draw_seed()});
 }
 
 }  // namespace sluice::sim

@@ -17,6 +17,7 @@
 #include "tests/sim/process.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/store.h"
+#include "tests/sim/stranger.h"
 #include "transport/sim/network.h"
 
 namespace sluice::sim {
@@ -40,6 +41,7 @@ struct ClusterSetup {
   WorkloadConfig workload;
   bool fails_on_loss = false;  ///< of the first client
   std::size_t readers = 0;     ///< of the clients, the last ones
+  bool has_stranger = false;
 
   /// Which volume a client uses.
   [[nodiscard]] std::size_t volume_of(std::size_t client) const { return client / 2 % volumes.size(); }
@@ -73,6 +75,7 @@ class Cluster {
   void start_master(std::size_t index);
   void start_node(std::size_t index);
   void start_client(std::size_t index, bool steal);
+  void start_stranger();
   void kill_master(std::size_t index) { bury(masters_.at(index)); }
   void kill_node(std::size_t index) { bury(nodes_.at(index)); }
   void kill_client(std::size_t index) { bury(clients_.at(index)); }
@@ -86,6 +89,7 @@ class Cluster {
   [[nodiscard]] MasterProcess* master(std::size_t index) { return live(masters_.at(index)); }
   [[nodiscard]] NodeProcess* node(std::size_t index) { return live(nodes_.at(index)); }
   [[nodiscard]] ClientProcess* client(std::size_t index) { return live(clients_.at(index)); }
+  [[nodiscard]] Stranger* stranger() { return live(stranger_); }
   [[nodiscard]] Operator& console() noexcept { return *operator_; }
 
   /// The operator makes the volumes. False: that took too long.
@@ -120,6 +124,7 @@ class Cluster {
     take_marks(*process);
     graveyard_.push_back(std::move(process));
   }
+  void make_volume(const VolumeSetup& volume);
   void start_again(std::function<void()> start);
   void take_marks(const Process& process);
   [[nodiscard]] std::uint64_t draw_seed() { return seeds_.next(); }
@@ -138,6 +143,7 @@ class Cluster {
   std::vector<std::unique_ptr<MasterProcess>> masters_;
   std::vector<std::unique_ptr<NodeProcess>> nodes_;
   std::vector<std::unique_ptr<ClientProcess>> clients_;
+  std::unique_ptr<Stranger> stranger_;
   std::unique_ptr<OperatorProcess> operator_process_;
   Operator* operator_ = nullptr;
   std::vector<std::unique_ptr<Process>> graveyard_;

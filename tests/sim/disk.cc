@@ -245,8 +245,10 @@ void SimDisk::check_overlap(const Operation& operation) {
     if (other.volume != operation.volume || other.is_store || !protocol::changes_data(other.request.op))
       continue;
     if (other.request.offset.value() < ends(operation) && operation.request.offset.value() < ends(other))
-      misuse("two overlapping changes of volume " + std::to_string(operation.volume.value()) +
-             " are under way at once, at byte " + std::to_string(operation.request.offset.value()));
+      observer_.on_overlap(*this, operation.volume,
+                           "two overlapping changes of volume " + std::to_string(operation.volume.value()) +
+                               " are under way at once, at byte " +
+                               std::to_string(operation.request.offset.value()));
   }
 }
 

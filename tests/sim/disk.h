@@ -48,6 +48,10 @@ class DiskObserver {
   virtual void on_corrupted(SimDisk& disk, VolumeId volume, std::uint64_t sector) = 0;
   /// What no disk should be asked to do.
   virtual void on_misuse(SimDisk& disk, std::string what) = 0;
+  /// C1 and F1: two changes that overlap are under way at once, and could land in either order.
+  virtual void on_overlap(SimDisk& disk, VolumeId /*volume*/, std::string what) {
+    on_misuse(disk, std::move(what));
+  }
 };
 
 enum class DiskFault : std::uint8_t {

@@ -101,9 +101,9 @@ std::vector<PlannedFault> make_plan(std::uint64_t seed, Duration span) {
   if (random.below(8) == 0) {
     const Fault rare = kRare[random.below(kRare.size())];
     weights[static_cast<std::size_t>(rare)] = 6;
-    // An old copy of the store doesn't know where volumes have moved since, or how large they are: that is
-    // the operator's to put right.
-    if (rare == Fault::restore_store) {
+    // An old copy of the store or a disk doesn't know where volumes have moved since, or how large they are:
+    // that is the operator's to put right.
+    if (rare != Fault::corruption) {
       for (const Fault lost : {Fault::migrate, Fault::cancel_move, Fault::resize})
         weights[static_cast<std::size_t>(lost)] = 0;
     }

@@ -282,6 +282,7 @@ History::Operation* History::find_range_change(const VolumeState& state, const B
 
 void History::on_sectors_changed(SimDisk& disk, const VolumeState& state, const BackendRequest& request,
                                  ByteCount offset, std::span<const std::byte> data) {
+  if (ignored_.contains(state.volume)) return;
   const std::uint64_t sectors = data.size() / kSectorBytes;
   Volume& volume = volume_of(state.volume, first_sector(offset) + sectors);
   if (state.incomplete) return;  // a copy into it: looked at when it is done
@@ -392,6 +393,7 @@ void History::on_state_stored(SimDisk& disk, const VolumeState& before, const Vo
           (after.write_back_open ? " write_back_open" : ""));
   Gvn& highest = highest_fences_[{&disk, after.volume}];
   highest = std::max(highest, after.fence);
+  if (ignored_.contains(after.volume)) return;
   const auto volume = volumes_.find(after.volume);
   // The first session of a disk: from here on it is the volume's home.
   if (volume != volumes_.end() && !after.incomplete && after.fence > before.fence &&
@@ -400,6 +402,7 @@ void History::on_state_stored(SimDisk& disk, const VolumeState& before, const Vo
 }
 
 void History::on_power_lost(SimDisk& disk, VolumeId id) {
+  if (ignored_.contains(id)) return;
   Volume& volume = volume_of(id, disk.state(id).size.value() / kSectorBytes);
   if (volume.home != &disk) return;
   const std::uint64_t sectors = disk.state(id).size.value() / kSectorBytes;
@@ -447,6 +450,10 @@ void History::on_misuse(SimDisk& disk, std::string what) {
   violate("disk contract", disk.name() + ": " + what);
 }
 
+void History::on_overlap(SimDisk& disk, VolumeId volume, std::string what) {
+  if (!ignored_.contains(volume)) on_misuse(disk, std::move(what));
+}
+
 /// Forgets operations that can't matter any more, and values that nobody can read or lose any more.
 void History::prune() {
   constexpr std::size_t kRecent = 2048;
@@ -460,8 +467,8 @@ void History::prune() {
   }
   std::erase_if(operations_, [&](const auto& entry) {
     const Operation& operation = entry.second;
-    return operation.ended != 0 && operation.ended < oldest &&
-           operation.id.value() + kRecent < last_operation_ &&
+    return operation.ended != 0 && operation.status != StatusCode::outcome_unknown &&
+           operation.ended < oldest && operation.id.value() + kRecent < last_operation_ &&
            !volumes_[operation.volume].unflushed.contains(operation.id);
   });
   prune_at_ = operations_.size() + kRecent;

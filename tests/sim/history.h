@@ -63,6 +63,8 @@ class History final : public DiskObserver {
 
   // ---- The metadata store
 
+  /// Nobody's business what happens to it.
+  void ignore(VolumeId volume) { ignored_.insert(volume); }
   void on_volume_committed(const protocol::VolumeRecord& record);
   /// A store was replaced by an older copy of itself: versions may be given again, though not accepted.
   void on_store_restored();
@@ -80,6 +82,7 @@ class History final : public DiskObserver {
   void on_restored(SimDisk& disk) override;
   void on_corrupted(SimDisk& disk, VolumeId volume, std::uint64_t sector) override;
   void on_misuse(SimDisk& disk, std::string what) override;
+  void on_overlap(SimDisk& disk, VolumeId volume, std::string what) override;
 
   /// Gets a line for everything that happens to operations.
   std::function<void(const std::string&)> trace;
@@ -169,6 +172,7 @@ class History final : public DiskObserver {
   std::vector<std::string> openings_;  ///< clients' names; from OpeningId 1
   std::map<std::uint64_t, OpeningId> openings_by_nonce_;
   std::map<VolumeId, Volume> volumes_;
+  std::set<VolumeId> ignored_;
   std::map<std::pair<const SimDisk*, VolumeId>, Gvn> highest_fences_;
   bool store_was_restored_ = false;
   std::optional<Violation> violation_;

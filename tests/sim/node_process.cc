@@ -107,7 +107,16 @@ std::string NodeProcess::describe() const {
 }
 
 std::map<std::string, std::uint64_t> NodeProcess::marks() const {
-  return {};
+  std::map<std::string, std::uint64_t> marks;
+  if (!core_) return marks;
+  for (const auto& reactor : core_->reactors()) {
+    const protocol::RefusalCounts refusals = reactor->refusals();
+    for (std::size_t i = 0; i < protocol::kRefusalCount; ++i) {
+      const auto reason = static_cast<protocol::Refusal>(i);
+      if (refusals.of(reason) > 0) marks["refusal." + std::string(to_string(reason))] += refusals.of(reason);
+    }
+  }
+  return marks;
 }
 
 }  // namespace sluice::sim

@@ -84,6 +84,7 @@ class Run {
     if (!cluster_.make_volumes()) return stuck("a cluster without faults makes no volumes");
     for (std::size_t i = 0; i < cluster_.setup().clients; ++i)
       cluster_.start_client(i, i > 0 && random_.below(2) == 0);
+    cluster_.start_stranger();
     const bool works = cluster_.run_until([this] { return count_connected() > 0; }, kPatience);
     return works || stuck("a cluster without faults opens no volume");
   }
@@ -137,6 +138,7 @@ class Run {
   /// Pools are full again.
   bool close_everything() {
     for_each_client([](ClientProcess& client) { client.close(); });
+    if (Stranger* const stranger = cluster_.stranger()) stranger->stop();
     if (!cluster_.run_until([this] { return all_ended(); }, kPatience)) return stuck("a close doesn't end");
     if (!cluster_.run_until([this] { return nodes_are_idle(); }, kPatience))
       return stuck("everybody has closed, but a node keeps sessions, paths or memory: " + describe_nodes());
