@@ -122,8 +122,9 @@ IoTask* IoTaskList::pop() noexcept {
 
 IoTaskPool::IoTaskPool(std::uint16_t depth) : tasks_(depth) {
   free_.reserve(depth);
-  for (auto task = tasks_.rbegin(); task != tasks_.rend(); ++task)
-    free_.push_back(&*task);
+  for (IoTask& task : tasks_)
+    free_.push_back(&task);
+  std::ranges::reverse(free_);  // the first one is taken first
 }
 
 IoTask& IoTaskPool::take() noexcept {
