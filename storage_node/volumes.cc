@@ -150,7 +150,7 @@ Status Volumes::create(const VolumeOrder& order) {
   state.size = order.size;
   state.block_size = order.block_size;
   state.manager_version = order.manager_version;
-  if (const Status created = backend_.create(state); !created) return created;
+  if (Status created = backend_.create(state); !created) return created;
   if (there != nullptr) return {};
   services_.host.log(transport::LogLevel::info, named(order.volume) + ": created");
   try_to_lock(add(state));
@@ -161,7 +161,7 @@ Status Volumes::resize(const VolumeOrder& order) {
   VolumeServer* const volume = find(order.volume);
   if (volume == nullptr) return fail(StatusCode::not_found, "this node doesn't hold the volume");
   if (volume->is_locked() && volume->state().size == order.size) return {};
-  const Status resized = volume->resize(order.size);
+  Status resized = volume->resize(order.size);
   if (resized) {
     services_.host.log(transport::LogLevel::info,
                        named(order.volume) + ": resized to " + std::to_string(order.size.value()) + " bytes");
@@ -182,7 +182,7 @@ Status Volumes::remove(const VolumeOrder& order) {
   const VolumeState state = volume == nullptr ? VolumeState{} : volume->state();
   const bool was_there = volume != nullptr;
   volumes_.erase(order.volume);  // closes it
-  const Status removed = backend_.remove(order.volume);
+  Status removed = backend_.remove(order.volume);
   if (!was_there) return removed;
   if (!removed) {
     add(state);
@@ -223,7 +223,7 @@ Status Volumes::start_copy(protocol::RequestId request, const VolumeOrder& order
   state.fence = order.gvn;
   state.manager_version = order.manager_version;
   state.incomplete = true;
-  if (const Status created = backend_.create(state); !created) return created;
+  if (Status created = backend_.create(state); !created) return created;
   if (find(order.volume) == nullptr) add(state);
   auto storage = backend_.open(order.volume);
   if (!storage) return tl::unexpected(storage.error());
