@@ -56,9 +56,9 @@ class Process:
     def __init__(self, command, log_path, environment=None):
         self.command = command
         self.log_path = log_path
-        self._log = open(log_path, "ab")
-        self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
-                                      env={**os.environ, **(environment or {})})
+        with open(log_path, "ab") as log:
+            self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                          env={**os.environ, **(environment or {})})
 
     @property
     def pid(self):
@@ -102,7 +102,6 @@ class Process:
         if self.is_running():
             self.popen.send_signal(signal.SIGCONT)
             self.kill()
-        self._log.close()
 
 
 class Daemon(Process):

@@ -1,11 +1,11 @@
 """Who may write: opens, steals, pauses. Every load keeps a journal, and every test ends with a check of each block."""
 
-import subprocess
 import time
 import unittest
 
-from cluster import Cluster, gvn_key, program, report_of, wait_until
-from tcp_proxy import Proxy, wait_for_held_bytes
+from cluster import Cluster, gvn_key, report_of, wait_until
+from late_writer import LateWriter
+from tcp_proxy import Proxy
 
 FENCED = 3
 
@@ -92,39 +92,27 @@ class DirtyWriteTest(unittest.TestCase):
         with Cluster(paths=2, paths_through=through) as cluster:
             cluster.make_volume(size="1M")
             proxy = proxies[0]
-            writer = subprocess.Popen(
-                [program("late_write_client"), "--volume", "v", "--provider", "ofi", "--io-timeout-ms", "1000",
-                 *[word for address in cluster.master_addresses() for word in ("--master", address)]],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-            try:
-                def answer():
-                    return writer.stdout.readline().strip()
-
-                def tell(line):
-                    writer.stdin.write(line + "\n")
-                    return answer()
-
-                self.assertEqual(answer(), "ready 2 paths")
-                self.assertEqual(tell("write 000"), "ok")
+            with LateWriter(cluster, "v") as writer:
+                self.assertEqual(writer.tell("write 000"), "ok")
                 proxy.hold()
                 # Writes go over both paths until one is caught on path 1; that one is answered through path 2.
                 start = time.monotonic()
-                self.assertEqual(tell("write 234"), "ok")
-                while proxy.waiting_bytes() == 0:
+                self.assertEqual(writer.tell("write 234"), "ok")
+                while proxy.waiting_bytes() <= 4096:  # a block, not a keepalive
                     self.assertLess(time.monotonic() - start, 30, "no write took path 1")
-                    self.assertEqual(tell("write 234"), "ok")
-                wait_for_held_bytes(proxy)
-                self.assertEqual(tell("write 567"), "ok")
+                    self.assertEqual(writer.tell("write 234"), "ok")
+                self.assertEqual(writer.tell("write 567"), "ok")
                 time.sleep(hold_s)
                 proxy.release()
                 wait_until(lambda: proxy.waiting_bytes() == 0, "the late bytes are on their way")
                 for _ in range(20):
-                    self.assertEqual(tell("read"), "567")
+                    self.assertEqual(writer.tell("read"), "567")
                     time.sleep(0.05)
-            finally:
-                writer.stdin.close()
-                writer.wait(timeout=30)
             exported = cluster.path("out.img")
+            refusals = cluster.json("session", "info", "v")["refusals"]
+            if hold_s < 5:
+                # The node still had the path when the late bytes came, and told each for what it was.
+                self.assertGreater(refusals.get("expired", 0) + refusals.get("repeated_on_path", 0), 0, refusals)
             cluster.sluice("volume", "export", "v", exported)
             with open(exported, "rb") as file:
                 self.assertEqual(file.read(3), b"567")
