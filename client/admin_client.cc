@@ -42,7 +42,7 @@ Result<std::unique_ptr<AdminClient>> AdminClient::create(AdminClientConfig confi
   if (!loop) return tl::unexpected(loop.error());
   client->loop_ = std::move(*loop);
   for (const int fd : client->reactor_.wait_fds()) {
-    if (const Status watched = client->loop_->watch(fd); !watched) return tl::unexpected(watched.error());
+    if (Status watched = client->loop_->watch(fd); !watched) return tl::unexpected(watched.error());
   }
   client->reasons_.resize(client->config_.addresses.size());
   runtime::DialerConfig dialer;

@@ -54,7 +54,7 @@ std::vector<std::string> with_empty_values(std::span<const std::string> argument
 Status apply_overrides(OptionTable& table, const Invocation& invocation) {
   for (const auto& [key, text] : invocation.overrides) {
     Option& option = *table.find(key);
-    const Status set = option.set(option.is_list() ? split_list(text) : std::vector<std::string>{text});
+    Status set = option.set(option.is_list() ? split_list(text) : std::vector<std::string>{text});
     if (!set) return fail(StatusCode::invalid_argument, "--" + key + ": " + set.error().message);
   }
   return {};
@@ -152,7 +152,7 @@ std::optional<int> configure(OptionTable& table, int argc, char** argv, Invocati
     std::cout << program << " " << version() << "\n";
     return EXIT_SUCCESS;
   }
-  if (const Status loaded = load_options(table, invocation); !loaded) {
+  if (Status loaded = load_options(table, invocation); !loaded) {
     print_errors(program, loaded.error());
     return kUsageError;
   }

@@ -67,7 +67,7 @@ Status Option::set(std::span<const std::string> values) {
   if (!is_list_ && values.size() != 1) {
     return expected(type_, values.empty() ? "" : join(values, ", "));
   }
-  const Status done = set_(values);
+  Status done = set_(values);
   was_set_ = was_set_ || done.has_value();
   return done;
 }
@@ -92,7 +92,7 @@ Option& OptionTable::add(std::string key, std::string& field, std::string help, 
   return add_option(
       std::move(key), "string", std::move(help), false,
       [&field, check = std::move(check)](std::span<const std::string> values) -> Status {
-        if (const Status checked = run_check(check, values[0]); !checked) return checked;
+        if (Status checked = run_check(check, values[0]); !checked) return checked;
         field = values[0];
         return {};
       },
@@ -231,7 +231,7 @@ Option& OptionTable::add(std::string key, std::vector<std::string>& field, std::
       std::move(key), "list of strings", std::move(help), true,
       [&field, check = std::move(check)](std::span<const std::string> values) -> Status {
         for (const std::string& value : values) {
-          if (const Status checked = run_check(check, value); !checked) return checked;
+          if (Status checked = run_check(check, value); !checked) return checked;
         }
         field.assign(values.begin(), values.end());
         return {};
@@ -276,6 +276,7 @@ Option* OptionTable::find(std::string_view key) noexcept {
 
 std::string OptionTable::suggestion_for(std::string_view key) const {
   std::vector<std::string> keys;
+  keys.reserve(options_.size());
   for (const Option& option : options_)
     keys.push_back(option.key());
   const std::string_view near = nearest_word(key, keys);

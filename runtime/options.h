@@ -98,11 +98,11 @@ class OptionTable {
   Option& add(std::string key, std::string& field, std::string help, TextCheck check = {});
   Option& add(std::string key, bool& field, std::string help);
   template <std::unsigned_integral Integer>
-  Option& add(std::string key, Integer& field, Range range, std::string help) {
+  Option& add(const std::string& key, Integer& field, Range range, const std::string& help) {
     range.greatest = std::min(range.greatest, std::uint64_t{std::numeric_limits<Integer>::max()});
     return add_number(
-        std::move(key), range, [&field] { return std::uint64_t{field}; },
-        [&field](std::uint64_t value) { field = static_cast<Integer>(value); }, std::move(help));
+        key, range, [&field] { return std::uint64_t{field}; },
+        [&field](std::uint64_t value) { field = static_cast<Integer>(value); }, help);
   }
   /// The key ends in the unit, `_ms` or `_us`, and so does `range`.
   Option& add(std::string key, std::chrono::milliseconds& field, Range range, std::string help);
@@ -120,19 +120,20 @@ class OptionTable {
   using Choices = std::vector<std::pair<std::string, Enum>>;
   /// One of a few words.
   template <typename Enum>
-  Option& add_choice(std::string key, Enum& field, const Choices<Enum>& choices, std::string help) {
+  Option& add_choice(const std::string& key, Enum& field, const Choices<Enum>& choices,
+                     const std::string& help) {
     std::vector<std::string> words;
     for (const auto& [word, value] : choices)
       words.push_back(word);
     return add_words(
-        std::move(key), std::move(words),
+        key, std::move(words),
         [&field, choices] {
           std::size_t index = 0;
           while (choices[index].second != field)
             ++index;
           return index;
         },
-        [&field, choices](std::size_t index) { field = choices[index].second; }, std::move(help));
+        [&field, choices](std::size_t index) { field = choices[index].second; }, help);
   }
 
   /// What can be told only of several options together; looked at by verify().

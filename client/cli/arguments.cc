@@ -101,11 +101,11 @@ struct CommandLineReader {
     // What a flag is depends on the command, so the command is looked for first.
     find_command();
     while (next < words.size()) {
-      if (const Status taken = take_word(); !taken) return tl::unexpected(taken.error());
+      if (Status taken = take_word(); !taken) return tl::unexpected(taken.error());
     }
     if (line.help || line.version) return std::move(line);
     if (line.command == nullptr) return unknown_command();
-    if (const Status operands = take_operands(); !operands) return tl::unexpected(operands.error());
+    if (Status operands = take_operands(); !operands) return tl::unexpected(operands.error());
     return std::move(line);
   }
 
@@ -162,7 +162,7 @@ struct CommandLineReader {
     if (const runtime::Option* const option = options.find(name)) {
       std::string setting = "true";
       if (!option->is_switch() || value) {
-        if (const Status taken = take_value("--" + name, value, setting); !taken) return taken;
+        if (Status taken = take_value("--" + name, value, setting); !taken) return taken;
       }
       line.overrides.emplace_back(name, setting);
       return {};
@@ -185,7 +185,7 @@ struct CommandLineReader {
 
   Status take_format(const std::optional<std::string>& value) {
     std::string format;
-    if (const Status taken = take_value("-o", value, format); !taken) return taken;
+    if (Status taken = take_value("-o", value, format); !taken) return taken;
     if (format != "table" && format != "json") {
       return wrong("-o: expected table or json, not \"" + format + "\"");
     }

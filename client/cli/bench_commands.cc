@@ -140,14 +140,14 @@ Status bench(Context& context, const Arguments& arguments) {
   if (!plan) return tl::unexpected(plan.error());
   const std::string name = arguments.operand(0);
   if (is_writing(plan->pattern)) {
-    if (const Status sure = require_yes(arguments, "overwrites data of volume " + name); !sure) return sure;
+    if (Status sure = require_yes(arguments, "overwrites data of volume " + name); !sure) return sure;
   }
   client::BlockClientConfig config = volume_config(context.options, name);
   config.read_only = !is_writing(plan->pattern);
   config.queue_depth = std::max(config.queue_depth, static_cast<std::uint32_t>(plan->depth));
   std::optional<BenchResult> result;
-  const Status outcome = with_volume(context, std::move(config), [&](client::BlockClient& volume) -> Status {
-    if (const Status fits = fit_to_volume(*plan, volume.info()); !fits) return fits;
+  Status outcome = with_volume(context, std::move(config), [&](client::BlockClient& volume) -> Status {
+    if (Status fits = fit_to_volume(*plan, volume.info()); !fits) return fits;
     const auto buffers = RegisteredBuffers::make(volume, plan->depth, plan->block_bytes);
     if (!buffers) return tl::unexpected(buffers.error());
     const auto ran = BenchRun(volume, **buffers, *plan).run();

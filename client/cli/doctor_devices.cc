@@ -49,7 +49,9 @@ void examine_gids(const std::string& name, unsigned port, Findings& findings) {
     if (gid.empty() || is_zero_gid(gid)) continue;
     const std::string index = entry.path().filename().string();
     const std::string type = read_line(port_path / "gid_attrs" / "types" / index);
-    gids += (gids.empty() ? "" : ", ") + index + ": " + gid + (type.empty() ? "" : " (" + type + ")");
+    if (!gids.empty()) gids += ", ";
+    gids.append(index).append(": ").append(gid);
+    if (!type.empty()) gids.append(" (").append(type).append(")");
   }
   if (gids.empty()) {
     findings.push_back({"GIDs of " + name, Verdict::failure, "port " + std::to_string(port) + " has none",

@@ -35,7 +35,7 @@ class Loopback final : private runtime::Turning,
     if (!loop) return tl::unexpected(loop.error());
     loopback->loop_ = std::move(*loop);
     for (const int fd : loopback->reactor_.wait_fds()) {
-      if (const Status watched = loopback->loop_->watch(fd); !watched) return tl::unexpected(watched.error());
+      if (Status watched = loopback->loop_->watch(fd); !watched) return tl::unexpected(watched.error());
     }
     return loopback;
   }
@@ -90,14 +90,13 @@ class Loopback final : private runtime::Turning,
   }
   void on_control_up(ControlLink& link) override {
     if (&link != connecting_.get()) return;
-    if (const Status sent = link.send({protocol::RequestId(1), protocol::ListNodes{}}); !sent)
-      outcome_ = sent;
+    if (Status sent = link.send({protocol::RequestId(1), protocol::ListNodes{}}); !sent) outcome_ = sent;
   }
   /// A question from the connecting end, its answer from the other.
   void on_control(ControlLink& link, const protocol::ControlFrame& frame) override {
     if (&link == connecting_.get()) {
       outcome_ = Status{};
-    } else if (const Status sent = link.send({frame.request_id, protocol::NodeList{}}); !sent) {
+    } else if (Status sent = link.send({frame.request_id, protocol::NodeList{}}); !sent) {
       outcome_ = sent;
     }
   }

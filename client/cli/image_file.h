@@ -33,11 +33,11 @@ class ImageFile {
   [[nodiscard]] Stretch stretch_at(std::uint64_t offset) const noexcept;
 
   /// Fills `into`; what lies beyond the end is zeroes.
-  Status read(std::uint64_t offset, std::span<std::byte> into) const;
+  [[nodiscard]] Status read(std::uint64_t offset, std::span<std::byte> into) const;
   /// Writes what lies before the end; zeroes are left out where the file reads as zeroes anyway.
-  Status write(std::uint64_t offset, std::span<const std::byte> data) const;
+  [[nodiscard]] Status write(std::uint64_t offset, std::span<const std::byte> data) const;
   /// All of it is durable.
-  Status sync() const;
+  [[nodiscard]] Status sync() const;
 
  private:
   ImageFile(std::string path, int fd, std::uint64_t size, bool reads_as_zeroes) noexcept;

@@ -43,7 +43,7 @@ int run(const cli::CommandLine& line, const cli::Command& command, cli::ClientOp
   sluice::runtime::Invocation invocation;
   invocation.config_file = line.config_file;
   invocation.overrides = line.overrides;
-  if (const Status loaded = load_options(table, invocation); !loaded) {
+  if (Status loaded = load_options(table, invocation); !loaded) {
     print_error(loaded.error());
     return kUsageError;
   }
@@ -52,7 +52,7 @@ int run(const cli::CommandLine& line, const cli::Command& command, cli::ClientOp
   options.transport.log = (*logging)->sink();
   cli::Output output(std::cout, line.json);
   cli::Context context(options, table, output);
-  const Status done = command.run(context, *line.arguments);
+  Status done = command.run(context, *line.arguments);
   std::cout.flush();
   if (!done) return print_error(done.error());
   if (!std::cout) return print_error({StatusCode::system_error, "the output can't be written"});
@@ -66,6 +66,7 @@ int main(int argc, char** argv) {
   sluice::runtime::OptionTable table = cli::client_option_table(options);
   const std::vector<const cli::Command*> commands = cli::all_commands();
   std::vector<const cli::Syntax*> syntaxes;
+  syntaxes.reserve(commands.size());
   for (const cli::Command* const command : commands)
     syntaxes.push_back(&command->syntax);
 

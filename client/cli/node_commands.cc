@@ -89,7 +89,7 @@ Status undrain(Context& context, const Arguments& arguments) {
 }
 
 Status accept(Context& context, const Arguments& arguments) {
-  if (const Status sure = require_yes(
+  if (Status sure = require_yes(
           arguments,
           "goes on with whatever is on the disk of node " + arguments.operand(0) +
               ", which is older than what it once held: writes that were acknowledged may be lost");
@@ -100,8 +100,7 @@ Status accept(Context& context, const Arguments& arguments) {
 }
 
 Status remove(Context& context, const Arguments& arguments) {
-  if (const Status sure = require_yes(arguments, "makes the master forget node " + arguments.operand(0));
-      !sure) {
+  if (Status sure = require_yes(arguments, "makes the master forget node " + arguments.operand(0)); !sure) {
     return sure;
   }
   return command(context, arguments, NodeVerb::remove, "is forgotten");

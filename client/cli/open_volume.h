@@ -16,8 +16,8 @@ Status with_volume(Context& context, client::BlockClientConfig config, const Use
   const InterruptGuard interrupts;
   const auto volume = client::BlockClient::open(std::move(config));
   if (!volume) return tl::unexpected(volume.error());
-  const Status outcome = use(**volume);
-  const Status closed = (*volume)->close();
+  Status outcome = use(**volume);
+  Status closed = (*volume)->close();
   return outcome ? closed : outcome;
 }
 

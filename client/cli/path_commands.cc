@@ -75,7 +75,7 @@ Status test(Context& context, const Arguments& arguments) {
   Status outcome;
   for (std::size_t i = 0; i < location->addresses.size(); ++i) {
     Record record = describe(i, *location);
-    const Status measured = measure(context, *location, i, *count, record);
+    Status measured = measure(context, *location, i, *count, record);
     record.add("result", measured ? std::string("ok") : measured.error().describe());
     if (!measured && outcome) {
       outcome = fail(measured.error().code, "not every path of volume " + arguments.operand(0) + " works");

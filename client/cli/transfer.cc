@@ -16,7 +16,7 @@ Result<std::unique_ptr<RegisteredBuffers>> RegisteredBuffers::make(client::Block
   void* const mapped = mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) return fail_errno(errno, "get " + std::to_string(total) + " bytes of buffers");
   const std::span<std::byte> memory(static_cast<std::byte*>(mapped), total);
-  if (const Status registered = client.register_memory(memory); !registered) {
+  if (Status registered = client.register_memory(memory); !registered) {
     munmap(mapped, total);
     return tl::unexpected(registered.error());
   }
@@ -89,7 +89,7 @@ Status Transfer::reap(const Done& done) {
   const std::size_t count = client_.poll(completions, std::chrono::seconds(1));
   Status outcome;
   for (const client::Completion& completion : std::span(completions).first(count)) {
-    const Status one = outcome_of(completion, done);
+    Status one = outcome_of(completion, done);
     if (outcome) outcome = one;
     idle_.push_back(completion.tag);
   }

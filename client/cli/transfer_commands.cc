@@ -42,14 +42,14 @@ class ImageTransfer {
     };
     const auto next = [&](Piece& piece) -> Result<bool> {
       while (position < bytes_) {
-        if (const Status filled = fill(piece, position); !filled) return tl::unexpected(filled.error());
+        if (Status filled = fill(piece, position); !filled) return tl::unexpected(filled.error());
         position += piece.length;
         if (!is_new || piece.kind != Piece::Kind::zeroes) return true;
         done += piece.length;
       }
       return false;
     };
-    if (const Status moved = Transfer(volume_, buffers).run(next, count); !moved) return moved;
+    if (Status moved = Transfer(volume_, buffers).run(next, count); !moved) return moved;
     return volume_.flush();
   }
 
@@ -57,7 +57,7 @@ class ImageTransfer {
     std::vector<std::byte> expected(kPieceBytes);
     return read_all(buffers, "verify", [&](const Piece& piece) -> Status {
       const std::span<std::byte> wanted = std::span(expected).first(piece.length);
-      if (const Status read = file_.read(piece.offset, wanted); !read) return read;
+      if (Status read = file_.read(piece.offset, wanted); !read) return read;
       if (std::memcmp(wanted.data(), piece.buffer.data(), piece.length) == 0) return {};
       return fail(StatusCode::io_error, "the volume differs from the file in the " +
                                             std::to_string(piece.length) + " bytes at " +
@@ -66,7 +66,7 @@ class ImageTransfer {
   }
 
   Status export_from(RegisteredBuffers& buffers) {
-    const Status read = read_all(buffers, "export", [this](const Piece& piece) {
+    Status read = read_all(buffers, "export", [this](const Piece& piece) {
       return file_.write(piece.offset, piece.buffer.first(piece.length));
     });
     return read ? file_.sync() : read;
@@ -107,7 +107,7 @@ class ImageTransfer {
     piece.kind = Piece::Kind::write;
     piece.length = std::min({static_cast<std::uint64_t>(kPieceBytes), end - position, bytes_ - position});
     const std::span<std::byte> data = piece.buffer.first(piece.length);
-    if (const Status read = file_.read(position, data); !read) return read;
+    if (Status read = file_.read(position, data); !read) return read;
     if (is_all_zero(data)) piece.kind = Piece::Kind::zeroes;
     return {};
   }
@@ -155,7 +155,7 @@ Status import(Context& context, const Arguments& arguments) {
   const auto file = ImageFile::open(arguments.operand(0));
   if (!file) return tl::unexpected(file.error());
   if (arguments.has("create")) {
-    if (const Status created = create_for(context, arguments, **file); !created) return created;
+    if (Status created = create_for(context, arguments, **file); !created) return created;
   }
   const std::string name = arguments.operand(1);
   const bool is_verified = arguments.has("verify");
@@ -172,7 +172,7 @@ Status import(Context& context, const Arguments& arguments) {
         const auto buffers = RegisteredBuffers::make(volume, *depth, kPieceBytes);
         if (!buffers) return tl::unexpected(buffers.error());
         ImageTransfer transfer(volume, **file, round_up((*file)->size(), info.block_size));
-        const Status imported = transfer.import_into(**buffers, arguments.has("create"));
+        Status imported = transfer.import_into(**buffers, arguments.has("create"));
         return imported && is_verified ? transfer.verify(**buffers) : imported;
       });
   if (!outcome) return outcome;
@@ -190,7 +190,7 @@ Status export_image(Context& context, const Arguments& arguments) {
   const SteadyClock clock;
   const Instant start = clock.now();
   std::uint64_t bytes = 0;
-  const Status outcome = with_volume(context, std::move(config), [&](BlockClient& volume) -> Status {
+  Status outcome = with_volume(context, std::move(config), [&](BlockClient& volume) -> Status {
     bytes = volume.info().size_bytes;
     const auto file = ImageFile::create(arguments.operand(1), bytes, arguments.has("force"));
     if (!file) return tl::unexpected(file.error());

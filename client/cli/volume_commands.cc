@@ -150,7 +150,7 @@ Status rename(Context& context, const Arguments& arguments) {
 Status remove(Context& context, const Arguments& arguments) {
   const auto name = volume_name(arguments, arguments.operand(0));
   if (!name) return tl::unexpected(name.error());
-  if (const Status sure = require_yes(arguments, "destroys volume " + arguments.operand(0) + " and its data");
+  if (Status sure = require_yes(arguments, "destroys volume " + arguments.operand(0) + " and its data");
       !sure) {
     return sure;
   }
@@ -198,7 +198,7 @@ Status migrate(Context& context, const Arguments& arguments) {
   const bool is_moving = volume->moving_to != protocol::NodeId(0);
   const protocol::NodeId target = is_moving ? volume->moving_to : volume->node;
   if (is_moving && !arguments.has("detach")) {
-    if (const Status moved = wait_for_move(context, arguments.operand(0), target); !moved) return moved;
+    if (Status moved = wait_for_move(context, arguments.operand(0), target); !moved) return moved;
   }
   Record record;
   record.add("volume_id", volume->id.value());
