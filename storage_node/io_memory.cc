@@ -66,13 +66,13 @@ IoMemory::~IoMemory() {
 }
 
 IoBuffer IoMemory::take(std::uint32_t bytes) noexcept {
-  for (std::uint8_t i = 0; i < classes_.size(); ++i) {
+  for (std::size_t i = 0; i < classes_.size(); ++i) {
     SizeClass& size_class = classes_[i];
     if (size_class.bytes < bytes || size_class.free.empty()) continue;
     std::byte* const data = size_class.free.back();
     size_class.free.pop_back();
     ++on_loan_;
-    return {this, data, i};
+    return {this, data, static_cast<std::uint8_t>(i)};
   }
   return {};
 }

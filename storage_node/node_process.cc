@@ -1,7 +1,6 @@
 #include "storage_node/node_process.h"
 
 #include <charconv>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -16,9 +15,11 @@ constexpr const char* kIdFile = "node_id";
 constexpr Duration kLockInterval = std::chrono::milliseconds(100);
 
 std::vector<int> cpu_numbers(const std::vector<std::string>& texts) {
-  std::vector<int> numbers;
-  for (const std::string& text : texts)
-    numbers.push_back(std::atoi(text.c_str()));  // the option's check has looked at it
+  std::vector<int> numbers(texts.size());
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    // The option's check has seen to it that it is one.
+    static_cast<void>(std::from_chars(texts[i].data(), texts[i].data() + texts[i].size(), numbers[i]));
+  }
   return numbers;
 }
 
@@ -35,7 +36,8 @@ Result<protocol::NodeId> parse_id(const std::string& text, const std::string& di
 
 }  // namespace
 
-Result<std::unique_ptr<NodeProcess>> NodeProcess::start(const NodeOptions& options, transport::LogSink log) {
+Result<std::unique_ptr<NodeProcess>> NodeProcess::start(const NodeOptions& options,
+                                                        const transport::LogSink& log) {
   std::unique_ptr<NodeProcess> node(new NodeProcess);
   if (const Status opened = node->open_storage(options, log); !opened) return tl::unexpected(opened.error());
   if (const Status known = node->take_identity(); !known) return tl::unexpected(known.error());

@@ -14,7 +14,8 @@ namespace sluice::storage_node {
 class NodeProcess {
  public:
   /// Serves from now on. Errors: everything that keeps a node from starting, with what to do.
-  static Result<std::unique_ptr<NodeProcess>> start(const NodeOptions& options, transport::LogSink log);
+  static Result<std::unique_ptr<NodeProcess>> start(const NodeOptions& options,
+                                                    const transport::LogSink& log);
 
   /// Ends in order; then nothing is left to be written.
   void stop();
@@ -25,7 +26,7 @@ class NodeProcess {
   Status open_storage(const NodeOptions& options, const transport::LogSink& log);
   Status take_identity();
   Status make_core(const NodeOptions& options, const transport::LogSink& log);
-  Status write_port_file(const std::string& path) const;
+  [[nodiscard]] Status write_port_file(const std::string& path) const;
 
   SteadyClock clock_;
   runtime::SystemRandom random_;

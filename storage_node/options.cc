@@ -151,7 +151,7 @@ void add_limit_options(OptionTable& table, NodeOptions& options) {
 
 NodeOptions::NodeOptions() {
   core.listen = {{"127.0.0.1", 7471}};
-  core.reactor.memory.limit = ByteCount(256 * 1024 * 1024);
+  core.reactor.memory.limit = ByteCount(256UL * 1024 * 1024);
 }
 
 Result<protocol::SlotClass> parse_slots(const std::string& text) {
