@@ -34,7 +34,7 @@ class Campaign {
   explicit Campaign(const CampaignOptions& options) : options_(options) {}
 
   int run() {
-    while (failures_.size() < kMostReports) {
+    while (failures_.size() < (options_.until_failure ? 1 : kMostReports)) {
       while (running_.size() < options_.jobs && may_start())
         start_next();
       if (running_.empty()) break;
@@ -42,6 +42,11 @@ class Campaign {
     }
     while (!running_.empty())
       collect_oldest();
+    if (options_.until_failure && !failures_.empty()) {
+      const RunResult& first = failures_.front().second;
+      std::cout << "after " << done_ << " seeds: " << first.rule << ": " << first.what << "\n";
+      return static_cast<int>(first.verdict);
+    }
     for (const auto& [run, result] : failures_)
       report_failure(run, result, options_.limit_s);
     const bool all_marked = check_marks();

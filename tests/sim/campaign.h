@@ -12,9 +12,10 @@ struct CampaignOptions {
   std::string base;  ///< seeds are derived from it
   unsigned jobs = 2;
   unsigned twice_percent = 5;
-  unsigned limit_s = 60;   ///< a run's, in real time
-  unsigned seconds = 0;    ///< the whole; 0: until all are done
-  std::string marks_file;  ///< what must have happened in all of them together; empty: nothing
+  unsigned limit_s = 60;       ///< a run's, in real time
+  unsigned seconds = 0;        ///< the whole; 0: until all are done
+  bool until_failure = false;  ///< no explanations
+  std::string marks_file;      ///< what must have happened in all of them together; empty: nothing
 };
 
 /// Many seeds. 0, or the verdict of the first that failed; it tells how to replay that one.

@@ -97,6 +97,10 @@ bool ClientProcess::turn() {
 
 void ClientProcess::note_session() {
   const protocol::ClientSession& session = client_->session();
+  if (session.gvn() != noted_) {
+    noted_ = session.gvn();
+    history_.note_version(opening_, session.volume(), noted_);
+  }
   if (session.phase() != protocol::SessionPhase::active || session.gvn() == acknowledged_) return;
   acknowledged_ = session.gvn();
   history_.acknowledge(opening_, session.volume(), acknowledged_);

@@ -56,6 +56,7 @@ class ClientProcess final : public Process, private runtime::Turning, private Ca
   Workload workload_;
   runtime::Reactor reactor_;
   std::unique_ptr<client::VolumeClient> client_;
+  Gvn noted_;
   Gvn acknowledged_;
 };
 

@@ -289,7 +289,7 @@ bool Cluster::make_volumes() {
 void Cluster::start_stranger() {
   if (!setup_.has_stranger || stranger() != nullptr) return;
   stranger_ = std::make_unique<Stranger>(
-      environment_, "x",
+      environment_, "x", history_,
       StrangerSetup{kStrangersVolume, "10.4.0.1", master_addresses(), transport(), draw_seed()});
 }
 

@@ -107,6 +107,8 @@ void SimDisk::kill(storage_node::Backend& backend) {
   for (auto& [number, operation] : operations_) {
     if (operation.backend != killed.number() || operation.is_orphan) continue;
     operation.is_orphan = true;
+    // Seen on a slow device: writes went on landing for 3.76 s.
+    if (random_.below(3) == 0) operation.not_before = network_.now() + random_.up_to(orphan_time);
     mark(DiskFault::orphan);
     if (operation.request.op == IoOp::write && !operation.is_store)
       operation.orphaned.assign(operation.request.data, operation.request.data + operation.request.length);
@@ -228,13 +230,28 @@ void SimDisk::start(Operation operation) {
   const Duration takes = time_for(operation);
   const std::size_t pieces = operation.pieces.size();
   operations_[number] = std::move(operation);
-  for (std::size_t i = 0; i < pieces; ++i) {
-    network_.at(network_.now() + random_.up_to(takes), [this, number, i] {
-      const auto found = operations_.find(number);
-      if (found != operations_.end()) take_effect(found->second, found->second.pieces[i]);
-    });
-  }
-  network_.at(network_.now() + takes, [this, number] { finish(number); });
+  for (std::size_t i = 0; i < pieces; ++i)
+    schedule_piece(number, i, network_.now() + random_.up_to(takes));
+  schedule_finish(number, network_.now() + takes);
+}
+
+void SimDisk::schedule_piece(std::uint64_t number, std::size_t piece, Instant when) {
+  network_.at(when, [this, number, piece] {
+    const auto found = operations_.find(number);
+    if (found == operations_.end()) return;  // the power went
+    if (network_.now() < found->second.not_before)
+      return schedule_piece(number, piece, found->second.not_before);
+    take_effect(found->second, found->second.pieces[piece]);
+  });
+}
+
+void SimDisk::schedule_finish(std::uint64_t number, Instant when) {
+  network_.at(when, [this, number] {
+    const auto found = operations_.find(number);
+    if (found == operations_.end()) return;
+    if (network_.now() < found->second.not_before) return schedule_finish(number, found->second.not_before);
+    finish(number);
+  });
 }
 
 /// Any two changes that overlap at the disk could land in either order: nobody may have two under way.
@@ -265,7 +282,8 @@ StatusCode SimDisk::choose_outcome(const Operation& operation) {
   }
 }
 
-Duration SimDisk::time_for(const Operation& /*operation*/) {
+Duration SimDisk::time_for(const Operation& operation) {
+  if (operation.is_store && random_.below(8) == 0) return random_.up_to(slow_max);
   if (strikes(DiskFault::hang)) return hang_time + random_.up_to(typical_max);
   if (strikes(DiskFault::slow)) return random_.up_to(slow_max);
   return typical_max / 10 + random_.up_to(typical_max);
@@ -326,7 +344,6 @@ void SimDisk::write_piece(Operation& operation, Image& image, const Piece& piece
 
 void SimDisk::finish(std::uint64_t number) {
   const auto found = operations_.find(number);
-  if (found == operations_.end()) return;  // the power went
   for (Piece& piece : found->second.pieces) {
     if (!piece.done) take_effect(found->second, piece);
   }

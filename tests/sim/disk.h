@@ -112,6 +112,7 @@ class SimDisk {
 
   Duration typical_max = std::chrono::microseconds(300);  ///< an operation takes up to this
   Duration slow_max = std::chrono::milliseconds(50);
+  Duration orphan_time = std::chrono::seconds(4);  ///< that a dead process's operations may take on top
   Duration hang_time = std::chrono::seconds(10);
   /// Called before and after each call that changes the disk at once: a process may be killed in there.
   std::function<void()> call_hook;
@@ -173,6 +174,7 @@ class SimDisk {
     std::vector<std::uint64_t> flushes;  ///< sectors that a flush makes stable
     std::vector<std::byte> orphaned;     ///< the data, once the process is gone
     bool is_orphan = false;
+    Instant not_before;  ///< an orphan's effect and end
   };
 
   bool strikes(DiskFault fault);
@@ -180,6 +182,8 @@ class SimDisk {
   [[nodiscard]] Image* find(VolumeId volume);
 
   void start(Operation operation);
+  void schedule_piece(std::uint64_t number, std::size_t piece, Instant when);
+  void schedule_finish(std::uint64_t number, Instant when);
   void cut_into_pieces(Operation& operation);
   [[nodiscard]] Duration time_for(const Operation& operation);
   [[nodiscard]] StatusCode choose_outcome(const Operation& operation);

@@ -56,7 +56,8 @@ void choose_noise(PlannedFault& planned, Random& random) {
       break;
     default:
       planned.detail = random.below(kRandomStoreFaults);
-      planned.ppm = std::min(planned.ppm * 10, 300'000U);
+      // Transactions are few, too.
+      planned.ppm = std::min(planned.ppm * 50, 500'000U);
       break;
   }
 }

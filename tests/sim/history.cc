@@ -79,6 +79,15 @@ void History::acknowledge(OpeningId opening, VolumeId id, Gvn gvn) {
   }
 }
 
+void History::note_version(OpeningId opening, VolumeId id, Gvn gvn) {
+  Volume& volume = volumes_[id];
+  volume.learned.insert(opening);
+  const auto given = volume.given.find(gvn);
+  if (store_was_restored_ || (given != volume.given.end() && given->second == opening)) return;
+  violate("P2", name_of(opening) + " was given version " + to_string(gvn) + " of volume " +
+                    std::to_string(id.value()) + ", which was never committed for it");
+}
+
 OperationId History::begin(OpeningId opening, VolumeId volume, IoOp op, bool fua, ByteCount offset,
                            std::uint32_t length) {
   Operation operation;
@@ -97,6 +106,15 @@ OperationId History::begin(OpeningId opening, VolumeId volume, IoOp op, bool fua
   operations_[operation.id] = operation;
   if (trace) trace("begins: " + describe(operation));
   return operation.id;
+}
+
+bool History::is_range_taken(VolumeId volume, IoOp op, ByteCount offset, std::uint32_t length) const {
+  return std::ranges::any_of(operations_, [&](const auto& entry) {
+    const Operation& each = entry.second;
+    return each.volume == volume && each.op == op && each.first == first_sector(offset) &&
+           each.count == length / kSectorBytes &&
+           (each.ended == 0 || each.status == StatusCode::outcome_unknown);
+  });
 }
 
 void History::end(OperationId id, StatusCode status, std::span<const std::byte> data) {
@@ -223,18 +241,36 @@ bool History::is_stable(const Volume& volume, const Operation& operation, std::u
 void History::on_volume_committed(const protocol::VolumeRecord& record) {
   Volume& volume = volumes_[record.id];
   volume.policy = record.policy;
+  std::set<OpeningId> holders;
   for (const protocol::Holder& holder : record.holders) {
     const auto opening = openings_by_nonce_.find(holder.nonce.value());
     if (opening == openings_by_nonce_.end()) continue;
-    const auto [given, is_new] = volume.given.emplace(holder.gvn, opening->second);
-    if (!is_new && given->second == opening->second) continue;
-    if (!store_was_restored_ && (!is_new || holder.gvn <= volume.highest_given))
-      violate("invariant 6", "version " + to_string(holder.gvn) + " of volume " +
-                                 std::to_string(record.id.value()) + " was given to " +
-                                 name_of(opening->second) + ", after " + to_string(volume.highest_given));
-    given->second = opening->second;
-    volume.highest_given = std::max(volume.highest_given, holder.gvn);
+    holders.insert(opening->second);
+    note_grant(volume, record.id, opening->second, holder.gvn);
   }
+  // C4: who knew that it held the volume and is no longer a holder never becomes one again. (One whose
+  // answers were all lost may go on asking for its open.)
+  for (const OpeningId holder : volume.holders) {
+    if (!holders.contains(holder) && volume.learned.contains(holder)) volume.displaced.insert(holder);
+  }
+  for (const OpeningId holder : holders) {
+    if (volume.displaced.contains(holder) && !store_was_restored_)
+      violate("C4", name_of(holder) + " holds volume " + std::to_string(record.id.value()) +
+                        " again, after it had lost it");
+  }
+  volume.holders = std::move(holders);
+}
+
+/// Invariant 6, as far as the masters give versions.
+void History::note_grant(Volume& volume, VolumeId id, OpeningId opening, Gvn gvn) {
+  const auto [given, is_new] = volume.given.emplace(gvn, opening);
+  if (!is_new && given->second == opening) return;
+  if (!store_was_restored_ && (!is_new || gvn <= volume.highest_given))
+    violate("invariant 6", "version " + to_string(gvn) + " of volume " + std::to_string(id.value()) +
+                               " was given to " + name_of(opening) + ", after " +
+                               to_string(volume.highest_given));
+  given->second = opening;
+  volume.highest_given = std::max(volume.highest_given, gvn);
 }
 
 void History::on_store_restored() {
@@ -268,7 +304,8 @@ History::Operation* History::find_range_change(const VolumeState& state, const B
   const auto owner = volumes_[state.volume].given.find(state.fence);
   const auto rank = [&](const Operation& each) {
     const bool is_owners = owner != volumes_[state.volume].given.end() && owner->second == each.opening;
-    return (is_owners ? 8 : 0) + (each.ended == 0 && !each.is_forgotten ? 4 : 0) + (each.ended == 0 ? 2 : 0) +
+    return (is_owners ? 8 : 0) + (each.ended == 0 && !each.is_forgotten ? 4 : 0) +
+           (each.ended == 0 || each.status == StatusCode::outcome_unknown ? 2 : 0) +
            (each.ever[sector - each.first] ? 0 : 1);
   };
   for (auto& [id, each] : operations_) {
@@ -306,6 +343,7 @@ void History::on_sectors_changed(SimDisk& disk, const VolumeState& state, const 
     check_owner(state, volume, *operation);
     check_executions(state, volume, *operation, number);
     volume.sectors[number].is_corrupt = false;
+    volume.sectors[number].lost = kGarbage;
     set_value(volume, number, value);
     operation->landed[number - operation->first] = true;
     operation->ever[number - operation->first] = true;
@@ -362,12 +400,18 @@ bool History::is_home(SimDisk& disk, const VolumeState& state, Volume& volume) {
   return true;
 }
 
-void History::check_same_contents(SimDisk& disk, VolumeId id, const Volume& volume) {
+void History::check_same_contents(SimDisk& disk, VolumeId id, Volume& volume) {
   const std::uint64_t sectors =
       std::min<std::uint64_t>(volume.sectors.size(), disk.state(id).size.value() / kSectorBytes);
   for (std::uint64_t sector = 0; sector < sectors; ++sector) {
     if (volume.sectors[sector].is_corrupt) continue;
-    if (disk.value(id, sector) == volume.sectors[sector].entries.back().value) continue;
+    const Value copied = disk.value(id, sector);
+    if (copied == volume.sectors[sector].entries.back().value) continue;
+    // It was copied before the old disk lost it with the power: so much the better.
+    if (copied == volume.sectors[sector].lost && copied != kGarbage) {
+      set_value(volume, sector, copied);
+      continue;
+    }
     return violate("invariant 4", "the copy on " + disk.name() + " holds " + to_text(disk.value(id, sector)) +
                                       " in " + place(id, sector) + ", where the volume holds " +
                                       to_text(volume.sectors[sector].entries.back().value));
@@ -376,11 +420,15 @@ void History::check_same_contents(SimDisk& disk, VolumeId id, const Volume& volu
 
 void History::on_created(SimDisk& disk, const VolumeState& state) {
   Volume& volume = volume_of(state.volume, state.size.value() / kSectorBytes);
-  if (volume.home == nullptr) volume.home = &disk;
+  if (volume.home == nullptr && !state.incomplete) volume.home = &disk;
   highest_fences_[{&disk, state.volume}] = std::max(highest_fences_[{&disk, state.volume}], state.fence);
 }
 
-void History::on_removed(SimDisk& /*disk*/, VolumeId /*volume*/) {}
+void History::on_removed(SimDisk& disk, VolumeId id) {
+  // It has moved away; should it come back, it does so as a copy.
+  const auto volume = volumes_.find(id);
+  if (volume != volumes_.end() && volume->second.home == &disk) volume->second.home = nullptr;
+}
 
 void History::on_state_stored(SimDisk& disk, const VolumeState& before, const VolumeState& after) {
   if (after.fence < before.fence)
@@ -410,6 +458,7 @@ void History::on_power_lost(SimDisk& disk, VolumeId id) {
     const Value before = volume.sectors[sector].entries.back().value;
     const Value after = disk.value(id, sector);
     if (before == after) continue;
+    volume.sectors[sector].lost = before;
     set_value(volume, sector, after);
     // What was there is gone, and may be written again; if it was acknowledged, a flush has to tell.
     if (Operation* const lost = before == kZeroes ? nullptr : find_write(before)) {

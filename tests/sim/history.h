@@ -52,12 +52,20 @@ class History final : public DiskObserver {
   /// The client says that its session is acknowledged.
   void acknowledge(OpeningId opening, VolumeId volume, Gvn gvn);
 
+  /// The client was given a version by a master.
+  void note_version(OpeningId opening, VolumeId volume, Gvn gvn);
+
   OperationId begin(OpeningId opening, VolumeId volume, protocol::IoOp op, bool fua, ByteCount offset,
                     std::uint32_t length);
   /// `data`: of a read that succeeded.
   void end(OperationId operation, StatusCode status, std::span<const std::byte> data);
   /// It was never taken: it has no effect.
   void refuse(OperationId operation, StatusCode status) { end(operation, status, {}); }
+
+  /// Whether such a change may still have its effect. Zeroes don't tell where they come from: callers don't
+  /// ask for the same ones twice at a time.
+  [[nodiscard]] bool is_range_taken(VolumeId volume, protocol::IoOp op, ByteCount offset,
+                                    std::uint32_t length) const;
 
   [[nodiscard]] std::size_t pending() const noexcept { return pending_; }
 
@@ -131,6 +139,7 @@ class History final : public DiskObserver {
   struct Sector {
     std::vector<Entry> entries{{0, kZeroes}};
     bool is_corrupt = false;
+    Value lost = kGarbage;  ///< what the last power loss took, if nothing has been written since
   };
   struct Volume {
     const SimDisk* home = nullptr;
@@ -139,10 +148,14 @@ class History final : public DiskObserver {
     Gvn highest_given;
     protocol::WritePolicy policy = protocol::WritePolicy::write_through;
     std::map<Gvn, OpeningId> given;
+    std::set<OpeningId> holders;      ///< now
+    std::set<OpeningId> learned;      ///< that they are, or were
+    std::set<OpeningId> displaced;    ///< and had learned that they were
     std::set<OperationId> unflushed;  ///< acknowledged, not necessarily stable
   };
 
   [[nodiscard]] Tick tick() noexcept { return ++now_; }
+  void note_grant(Volume& volume, VolumeId id, OpeningId opening, Gvn gvn);
   Volume& volume_of(VolumeId volume, std::uint64_t sectors);
   void set_value(Volume& volume, std::uint64_t sector, Value value);
   [[nodiscard]] std::string name_of(OpeningId opening) const;
@@ -152,7 +165,7 @@ class History final : public DiskObserver {
   Operation* find_range_change(const storage_node::VolumeState& state,
                                const storage_node::BackendRequest& request, std::uint64_t sector);
   bool is_home(SimDisk& disk, const storage_node::VolumeState& state, Volume& volume);
-  void check_same_contents(SimDisk& disk, VolumeId id, const Volume& volume);
+  void check_same_contents(SimDisk& disk, VolumeId id, Volume& volume);
   void check_owner(const storage_node::VolumeState& state, const Volume& volume, const Operation& operation);
   void check_executions(const storage_node::VolumeState& state, Volume& volume, Operation& operation,
                         std::uint64_t sector);

@@ -123,13 +123,17 @@ void Injector::strike_process(const PlannedFault& planned) {
       cluster_.kill_master(master);
       return cluster_.start_master(master);
     case Fault::kill_node:
-      cluster_.kill_node(node);
-      return after(planned.lasts, [this, node] { cluster_.start_node(node); });
+      return when_busy(node, [this, node, lasts = planned.lasts] {
+        cluster_.kill_node(node);
+        after(lasts, [this, node] { cluster_.start_node(node); });
+      });
     case Fault::power_loss:
-      cluster_.lose_node_power(node);
-      return after(planned.lasts, [this, node] {
-        cluster_.restore_power(Cluster::node_host(node));
-        cluster_.start_node(node);
+      return when_busy(node, [this, node, lasts = planned.lasts] {
+        cluster_.lose_node_power(node);
+        after(lasts, [this, node] {
+          cluster_.restore_power(Cluster::node_host(node));
+          cluster_.start_node(node);
+        });
       });
     case Fault::kill_client:
       return cluster_.kill_client(client);  // the supervisor starts it again
@@ -140,6 +144,14 @@ void Injector::strike_process(const PlannedFault& planned) {
     default:
       return pause(cluster_.client(client), planned.lasts);
   }
+}
+
+/// When it hurts: while the node's disk works on something, and takes its time; but not for ever.
+void Injector::when_busy(std::size_t node, std::function<void()> call, unsigned tries) {
+  if (tries == 300) cluster_.disk(node).strike_next(DiskFault::slow);
+  if (tries == 0 || cluster_.disk(node).operations_under_way() > 0) return call();
+  after(std::chrono::microseconds(100),
+        [this, node, call = std::move(call), tries] { when_busy(node, call, tries - 1); });
 }
 
 void Injector::pause(Process* process, Duration lasts) {
@@ -229,6 +241,11 @@ void Injector::make_noise(const PlannedFault& planned) {
     return after(planned.lasts, [this, kind, node] { cluster_.disk(node).set_rate(kind, 0); });
   }
   const auto kind = static_cast<StoreFault>(planned.detail);
+  if (kind == StoreFault::unreadable) {  // only a master that takes over reads it
+    cluster_.store().strike_next(kind);
+    cluster_.kill_master(planned.target % Cluster::kMasters);
+    return cluster_.start_master(planned.target % Cluster::kMasters);
+  }
   cluster_.store().set_rate(kind, ppm);
   after(planned.lasts, [this, kind] { cluster_.store().set_rate(kind, 0); });
 }
@@ -311,7 +328,8 @@ void Injector::command(const PlannedFault& planned) {
   switch (planned.fault) {
     case Fault::steal:
       cluster_.kill_client(client);
-      return cluster_.start_client(client, true);
+      return when_busy(planned.detail % cluster_.setup().nodes,
+                       [this, client] { cluster_.start_client(client, true); });
     case Fault::close:
       if (ClientProcess* const each = cluster_.client(client)) each->close();
       return;

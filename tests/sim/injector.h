@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,7 @@ class Injector {
   void restore_disk(std::size_t node);
   void accept_rolled_back(std::size_t node);
   void watch_masters();
+  void when_busy(std::size_t node, std::function<void()> call, unsigned tries = 300);
   void crash_in_call(std::size_t node);
   void keep_copies();
   void after(Duration delay, std::function<void()> call);

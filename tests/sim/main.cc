@@ -44,6 +44,7 @@ options::options_description description() {
   all.add_options()("seconds", options::value<unsigned>()->default_value(0),
                     "stop after that time; 0: never");
   all.add_options()("limit", options::value<unsigned>()->default_value(60), "seconds that one run may take");
+  all.add_options()("until-failure", "stop at the first run that fails, and say only what it was");
   all.add_options()("marks", options::value<std::string>(),
                     "each line of this file names something that must have happened");
   return all;
@@ -99,6 +100,7 @@ int run(int argc, char** argv) {
     campaign.twice_percent = given["twice"].as<unsigned>();
     campaign.limit_s = given["limit"].as<unsigned>();
     campaign.seconds = given["seconds"].as<unsigned>();
+    campaign.until_failure = given.contains("until-failure");
     if (given.contains("marks")) campaign.marks_file = given["marks"].as<std::string>();
     return run_campaign(campaign);
   }

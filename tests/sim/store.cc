@@ -39,26 +39,23 @@ Result<ManagerVersion> SimStore::manager_version() {
 }
 
 Status SimStore::update(ManagerVersion mine, const UpdateBody& body) {
-  const Error lost{StatusCode::outcome_unknown, "the simulated store failed while it committed"};
-  if (is_dead_ || medium_.strikes(StoreFault::refused))
-    return fail(StatusCode::unavailable, "the simulated store takes nothing now");
-  if (medium_.strikes(StoreFault::crash_before)) {
-    crash();
-    return tl::unexpected(lost);
-  }
-  if (medium_.strikes(StoreFault::lost)) return tl::unexpected(lost);
-  Status status = commit(mine, body);
-  if (!status) return status;
-  if (medium_.strikes(StoreFault::crash_after)) {
-    crash();
-    return tl::unexpected(lost);
-  }
-  if (medium_.strikes(StoreFault::unheard)) return tl::unexpected(lost);
+  if (is_dead_) return fail(StatusCode::unavailable, "the simulated process is gone");
+  const bool crashes_before = medium_.strikes(StoreFault::crash_before);
+  const bool crashes_after = !crashes_before && medium_.strikes(StoreFault::crash_after);
+  using Commit = master::MemoryMetadataStore::Commit;
+  Commit outcome = Commit::done;
+  if (medium_.strikes(StoreFault::refused)) outcome = Commit::refused;
+  if (crashes_before || medium_.strikes(StoreFault::lost)) outcome = Commit::lost;
+  if (crashes_after || medium_.strikes(StoreFault::unheard)) outcome = Commit::unheard;
+  Status status = commit(mine, body, outcome);
+  if (crashes_before || crashes_after) crash();
   return status;
 }
 
-Status SimStore::commit(ManagerVersion mine, const UpdateBody& body) {
+Status SimStore::commit(ManagerVersion mine, const UpdateBody& body,
+                        master::MemoryMetadataStore::Commit outcome) {
   const auto before = medium_.contents().volumes;
+  medium_.shared_.set_commit_hook([outcome](std::uint64_t) { return outcome; });
   Status status = medium_.shared_.update(mine, body);
   for (const auto& [id, record] : medium_.contents().volumes) {
     const auto old = before.find(id);

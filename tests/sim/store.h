@@ -66,7 +66,8 @@ class SimStore final : public master::MetadataStore {
   [[nodiscard]] Status update(ManagerVersion mine, const UpdateBody& body) override;
 
  private:
-  [[nodiscard]] Status commit(ManagerVersion mine, const UpdateBody& body);
+  [[nodiscard]] Status commit(ManagerVersion mine, const UpdateBody& body,
+                              master::MemoryMetadataStore::Commit outcome);
   void crash();
 
   StoreMedium& medium_;

@@ -44,8 +44,9 @@ void seal(std::vector<std::byte>& frame) {
 
 }  // namespace
 
-Stranger::Stranger(Environment& environment, std::string host, const StrangerSetup& setup)
+Stranger::Stranger(Environment& environment, std::string host, History& history, const StrangerSetup& setup)
     : Process(environment, std::move(host), "stranger"),
+      history_(history),
       setup_(setup),
       random_(setup.seed),
       dice_(setup.seed + 1) {
@@ -148,6 +149,7 @@ void Stranger::on_control(runtime::ControlLink& /*link*/, const protocol::Contro
   epoch_ = 0;
   seq_ = 0;
   low_ = 1;
+  misused_.clear();
   ask_at_ = {};
 }
 
@@ -184,8 +186,11 @@ void Stranger::on_up(runtime::Link& /*link*/, std::span<const std::byte> /*priva
 
 void Stranger::on_message(runtime::Link& link, std::span<const std::byte> bytes,
                           transport::MessageHandle message) {
-  if (const auto response = protocol::decode_response(bytes))
+  if (const auto response = protocol::decode_response(bytes)) {
     ++marks_["stranger." + std::string(to_string(response->status))];
+    if (response->repeated && misused_.contains(response->seq.value()))
+      history_.violate("W5", "a number was used for two requests, and both were answered alike");
+  }
   link.release(message);
 }
 
@@ -242,11 +247,20 @@ Stranger::Frame Stranger::encode(const IoRequest& request, std::uint32_t data_le
 }
 
 void Stranger::misbehave() {
+  if (one_in(40)) return send_more_than_allowed();
   const IoRequest request = honest_request();
   Frame frame = encode(request, request.op == IoOp::write ? request.length : 0);
   if (one_in(3)) return send(std::move(frame));
   poke(frame);
   send(std::move(frame));
+}
+
+/// Never mind how many requests the path may have unanswered.
+void Stranger::send_more_than_allowed() {
+  for (std::uint32_t i = 0; i < 4U * kDepth; ++i) {
+    const IoRequest request = honest_request();
+    send(encode(request, request.op == IoOp::write ? request.length : 0));
+  }
 }
 
 /// One thing is wrong with it, and its checksum is right (but where that is what's wrong).
@@ -285,8 +299,12 @@ void Stranger::poke(Frame& frame) {
       put(frame, 6, std::uint16_t{0});
       break;
     case 10:  // a used number for something else
-      put(frame, 16, seq_ > 2 ? seq_ - 1 - dice_.below(2) : seq_);
+      if ((op != IoOp::discard && op != IoOp::write_zeroes) || seq_ < 2) break;
       put(frame, 6, std::uint16_t{0});
+      put(frame, 16, seq_ - 1);
+      put(frame, 24, std::uint64_t{0});
+      put(frame, 32, 2 * kBlock);
+      misused_.insert(seq_ - 1);
       break;
     case 11:  // nothing, or behind the end
       if (op == IoOp::flush) return;

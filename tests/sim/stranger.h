@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "runtime/dialer.h"
 #include "runtime/link.h"
 #include "runtime/reactor.h"
+#include "tests/sim/history.h"
 #include "tests/sim/process.h"
 
 namespace sluice::sim {
@@ -35,7 +37,7 @@ class Stranger final : public Process,
                        private runtime::ControlHandler,
                        private runtime::LinkHandler {
  public:
-  Stranger(Environment& environment, std::string host, const StrangerSetup& setup);
+  Stranger(Environment& environment, std::string host, History& history, const StrangerSetup& setup);
   ~Stranger() override;
 
   /// Leaves everybody alone from now on.
@@ -67,6 +69,7 @@ class Stranger final : public Process,
   void ask_for_a_session();
   void attach();
   void misbehave();
+  void send_more_than_allowed();
   void lie_to_the_node();
   [[nodiscard]] protocol::IoRequest honest_request();
   [[nodiscard]] Frame encode(const protocol::IoRequest& request, std::uint32_t data_length);
@@ -74,6 +77,7 @@ class Stranger final : public Process,
   void send(Frame frame);
   [[nodiscard]] bool one_in(std::uint64_t count) { return dice_.below(count) == 0; }
 
+  History& history_;
   StrangerSetup setup_;
   SimRandomSource random_;
   transport::sim::Random dice_;
@@ -93,6 +97,7 @@ class Stranger final : public Process,
   std::uint64_t low_ = 1;
   std::uint64_t last_request_ = 0;
   std::deque<Frame> sent_;
+  std::set<std::uint64_t> misused_;  ///< numbers that were asked for again, for something else
   Instant ask_at_;
   Instant tick_at_;
   std::map<std::string, std::uint64_t> marks_;

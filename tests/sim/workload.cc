@@ -128,6 +128,9 @@ CallerPort::Request Workload::choose_request() {
   const std::uint64_t count = std::min(blocks_ - first, 1 + random_.below(most));
   request.offset = first * block_size_;
   request.length = static_cast<std::uint32_t>(count) * block_size_;
+  const bool is_range = request.op == IoOp::discard || request.op == IoOp::write_zeroes;
+  if (is_range && history_.is_range_taken(volume_, request.op, ByteCount(request.offset), request.length))
+    request.op = IoOp::write;
   return request;
 }
 
