@@ -32,11 +32,8 @@ Status EventLoop::watch(int fd) {
 }
 
 void EventLoop::run_once(Turning& turning, Duration limit) {
-  if (turning.turn()) {
-    last_work_ = clock_.now();
-    return;
-  }
-  if (!may_sleep(clock_.now()) || !turning.arm()) return;
+  const bool worked = turning.turn();
+  if (!may_sleep(worked) || !turning.arm()) return;
   const Duration sleep = std::min(limit, turning.longest_sleep());
   const auto sleep_ms =
       std::chrono::ceil<std::chrono::milliseconds>(std::max(sleep, Duration::zero())).count();
@@ -45,14 +42,15 @@ void EventLoop::run_once(Turning& turning, Duration limit) {
   static_cast<void>(epoll_wait(epoll_fd_, ready.data(), ready.size(), static_cast<int>(sleep_ms)));
 }
 
-bool EventLoop::may_sleep(Instant now) const noexcept {
+bool EventLoop::may_sleep(bool worked) noexcept {
   switch (polling_.mode) {
     case transport::PollingMode::busy:
       return false;
     case transport::PollingMode::adaptive:
-      return now - last_work_ >= Duration(polling_.spin);
+      if (worked) last_work_ = clock_.now();
+      return !worked && clock_.now() - last_work_ >= Duration(polling_.spin);
     case transport::PollingMode::event:
-      return true;
+      return !worked;
   }
   return true;
 }

@@ -50,7 +50,8 @@ class EventLoop {
   EventLoop(const transport::PollingConfig& polling, int epoll_fd) noexcept
       : polling_(polling), epoll_fd_(epoll_fd) {}
 
-  [[nodiscard]] bool may_sleep(Instant now) const noexcept;
+  /// Whether it is time to, after a turn that has done something or not.
+  [[nodiscard]] bool may_sleep(bool worked) noexcept;
 
   transport::PollingConfig polling_;
   int epoll_fd_;

@@ -1,7 +1,6 @@
 #include "runtime/reactor.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "protocol/base/check.h"
@@ -13,10 +12,6 @@ using transport::Channel;
 using transport::ChannelEvent;
 using transport::Completion;
 using transport::ConnectionEvent;
-
-/// Completions taken in one go: enough to make the doorbell of a turn worth it, few enough to keep the
-/// latency of the first one low.
-constexpr std::size_t kCompletionsPerPoll = 64;
 
 Link* link_of(const transport::Endpoint& endpoint) noexcept {
   return endpoint.user_data() == nullptr ? nullptr : static_cast<Link*>(Channel::of(endpoint).owner());
@@ -99,11 +94,10 @@ bool Reactor::poll() {
 }
 
 bool Reactor::poll_completions(RailState& rail) noexcept {
-  std::array<Completion, kCompletionsPerPoll> taken;
-  const std::size_t count = rail.queue->poll(taken);
+  const std::size_t count = rail.queue->poll(taken_);
   hands_out_completions_ = true;
   for (std::size_t i = 0; i < count; ++i)
-    dispatch(taken[i]);
+    dispatch(taken_[i]);
   hands_out_completions_ = false;
   return count > 0;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -99,7 +100,12 @@ class Reactor {
   void touch(Link& link) noexcept;
   void forget(Link& link) noexcept;
 
+  /// Completions taken in one go: enough to make the doorbell of a turn worth it, few enough to keep the
+  /// latency of the first one low.
+  static constexpr std::size_t kCompletionsPerPoll = 64;
+
   std::vector<RailState> rails_;
+  std::array<transport::Completion, kCompletionsPerPoll> taken_;  ///< made once: polling mostly finds nothing
   std::vector<Listening> listening_;
   std::vector<Link*> touched_;
   std::size_t links_ = 0;

@@ -123,9 +123,8 @@ bool NodeReactor::turn() {
 }
 
 bool NodeReactor::poll_backend() {
-  std::array<BackendCompletion, 64> done;
-  const std::size_t count = backend_->poll(done);
-  for (const BackendCompletion& completion : std::span(done).first(count))
+  const std::size_t count = backend_->poll(done_);
+  for (const BackendCompletion& completion : std::span(done_).first(count))
     BackendWork::of(completion.tag).on_backend_done(completion.status);
   return count > 0;
 }

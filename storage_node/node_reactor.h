@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -125,6 +126,7 @@ class NodeReactor final : public runtime::Turning,
   ReactorMailbox mailbox_;
   RefusalLog refusal_log_;
   protocol::ServerActions actions_;
+  std::array<BackendCompletion, 64> done_;  ///< made once: most turns find nothing
   bool has_backlog_ = false;
 
   // What is below goes before what is above it.

@@ -19,7 +19,7 @@ namespace {
 
 /// Asking the connection manager is a system call, so a busy reactor does it only this often; while something
 /// is being connected or drained, and after a wait that saw an event, it is asked at once.
-constexpr Duration kEventLookInterval = std::chrono::microseconds(200);
+constexpr Duration kEventLookInterval = std::chrono::milliseconds(1);
 constexpr std::uint32_t kInlineBytesAsked = 256;
 constexpr std::uint64_t kSensibleMemlockBytes = 64U << 20U;
 
