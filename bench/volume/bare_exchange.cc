@@ -29,6 +29,8 @@ namespace po = boost::program_options;
 
 constexpr std::uint32_t kRequestBytes = 64;
 constexpr std::uint32_t kResponseBytes = 32;
+/// The client's last message: the server ends with it.
+constexpr std::uint32_t kGoodbyeBytes = 1;
 constexpr std::uint32_t kQueueDepth = 64;
 /// Receives that wait for the peer's messages: one would do at depth 1, were it not for the repost's own
 /// time.
@@ -145,7 +147,7 @@ class End {
     ibv_wc completion{};
     while (true) {
       if (ibv_poll_cq(id_->recv_cq, 1, &completion) == 1) {
-        if (completion.status != IBV_WC_SUCCESS) return false;
+        if (completion.status != IBV_WC_SUCCESS || completion.byte_len == kGoodbyeBytes) return false;
         post_receive(completion.wr_id);
         break;
       }
@@ -235,7 +237,7 @@ int run(const std::string& host, std::uint16_t port, bool is_read, std::uint32_t
     const std::chrono::duration<double, std::micro> taken = std::chrono::steady_clock::now() - start;
     if (i >= warm_up) times_us.push_back(taken.count());
   }
-  rdma_disconnect(end.id());
+  end.post(kGoodbyeBytes, false, nullptr);
   std::ranges::sort(times_us);
   const auto at = [&](double part) { return times_us[static_cast<std::size_t>(part * (count - 1))]; };
   std::printf("{\"exchanges\": %u, \"p50_us\": %.2f, \"p99_us\": %.2f}\n", count, at(0.5), at(0.99));
