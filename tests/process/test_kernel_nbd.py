@@ -28,7 +28,7 @@ class KernelNbdTest(unittest.TestCase):
             os.mkdir(mount)
             with exported(cluster) as uri:
                 sock = uri.split("socket=")[1]
-                run("nbd-client", "-unix", sock, "/dev/nbd0", "-name", "", "-persist")
+                run("nbd-client", "-unix", sock, "/dev/nbd0", "-block-size", "4096")
                 try:
                     run("mkfs.ext4", "-q", "/dev/nbd0")
                     run("mount", "/dev/nbd0", mount)
