@@ -200,7 +200,7 @@ void Cluster::start_client(std::size_t index, bool steal) {
   if (client(index) != nullptr) return;
   bury(clients_[index]);
   ClientSetup client;
-  client.client_id = client_host(index);
+  client.client_id = setup_.one_client_id ? "c" : client_host(index);
   client.volume = setup_.volumes[setup_.volume_of(index)].name;
   client.steal = steal;
   client.read_only = index >= setup_.clients - setup_.readers;

@@ -42,6 +42,7 @@ struct ClusterSetup {
   bool fails_on_loss = false;  ///< of the first client
   std::size_t readers = 0;     ///< of the clients, the last ones
   bool has_stranger = false;
+  bool one_client_id = false;  ///< all clients call themselves alike
 
   /// Which volume a client uses.
   [[nodiscard]] std::size_t volume_of(std::size_t client) const { return client / 2 % volumes.size(); }

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include <catch2/catch.hpp>
+
+#include "tests/sim/cluster.h"
+
+namespace sluice::sim {
+
+/// A cluster with one volume of 32 blocks and a client that uses it, for a schedule that a test writes down.
+/// Every rule that History knows is checked all along.
+class Scene {
+ public:
+  explicit Scene(const ClusterSetup& setup = usual(), std::uint64_t seed = 1) : cluster(seed, setup, {}) {
+    cluster.start_master(0);
+    for (std::size_t i = 0; i < setup.nodes; ++i)
+      cluster.start_node(i);
+    REQUIRE(cluster.make_volumes());
+    open(0);
+    run(std::chrono::milliseconds(20));
+  }
+
+  static ClusterSetup usual() {
+    ClusterSetup setup;
+    setup.nodes = 2;
+    setup.clients = 2;
+    setup.paths = 2;
+    setup.window_size = 8;
+    setup.path_depth = 8;
+    setup.volumes.push_back({"vol0", 32, 4096, protocol::WritePolicy::write_through});
+    setup.workload.depth = 6;
+    setup.workload.read_percent = 20;
+    setup.workload.longest_pause = std::chrono::milliseconds(1);
+    return setup;
+  }
+  static ClusterSetup write_back() {
+    ClusterSetup setup = usual();
+    setup.volumes[0].policy = protocol::WritePolicy::write_back;
+    return setup;
+  }
+
+  /// The client has, or takes, the volume.
+  void open(std::size_t client, bool steal = false) {
+    cluster.start_client(client, steal);
+    REQUIRE(until([&] { return cluster.client(client)->is_connected(); }));
+  }
+  void run(Duration span) {
+    cluster.run_for(span);
+    check_rules();
+  }
+  template <typename Done>
+  [[nodiscard]] bool until(Done done, Duration limit = std::chrono::seconds(60)) {
+    const bool is_done = cluster.run_until(done, limit);
+    check_rules();
+    return is_done;
+  }
+  /// The node that has the volume, by its index.
+  [[nodiscard]] std::size_t home() {
+    return static_cast<std::size_t>(cluster.store().contents().volumes.begin()->second.node.value() - 1);
+  }
+  [[nodiscard]] std::uint64_t done() { return cluster.history().counts().succeeded; }
+  [[nodiscard]] std::uint64_t outcome(std::size_t client, StatusCode status) {
+    const auto& outcomes = cluster.client(client)->workload().outcomes();
+    const auto found = outcomes.find(status);
+    return found == outcomes.end() ? 0 : found->second;
+  }
+  /// It makes progress.
+  void require_work(std::size_t client) {
+    const std::uint64_t before = outcome(client, StatusCode::ok);
+    REQUIRE(until([&] { return outcome(client, StatusCode::ok) > before + 20; }));
+  }
+  [[nodiscard]] bool has_ended(std::size_t client) { return cluster.client(client)->has_ended(); }
+
+  /// Nothing hangs, and everything that was acknowledged is there.
+  void finish(std::size_t reader) {
+    cluster.network().heal_all();
+    if (cluster.client(reader) == nullptr || !cluster.client(reader)->is_connected()) {
+      cluster.kill_client(reader);
+      open(reader, true);
+    }
+    Workload& workload = cluster.client(reader)->workload();
+    workload.stop();
+    REQUIRE(until([&] { return workload.outstanding() == 0; }));
+    workload.read_all();
+    cluster.client(reader)->wake_up();
+    REQUIRE(until([&] { return workload.has_read_all() && workload.outstanding() == 0; }));
+    CHECK(cluster.history().counts().sectors_read > 0);
+  }
+  void check_rules() {
+    if (const auto& violation = cluster.history().violation()) FAIL(violation->rule + ": " + violation->what);
+  }
+
+  Cluster cluster;
+};
+
+}  // namespace sluice::sim
