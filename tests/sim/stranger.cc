@@ -122,8 +122,12 @@ void Stranger::on_frame(runtime::Dialer& dialer, const protocol::ControlFrame& f
   const auto* const answer = std::get_if<protocol::OpenAnswer>(&frame.message);
   if (answer == nullptr) return;
   if (answer->status == StatusCode::not_master) return dialer.try_next();
-  if (answer->status != StatusCode::ok || answer->addresses.empty() || control_) return;
+  if (answer->status != StatusCode::ok || answer->addresses.empty()) return;
   opened_ = *answer;
+  if (control_) {  // to wherever it is that it leads
+    if (control_->is_up()) on_control_up(*control_);
+    return;
+  }
   const auto address = transport::parse_address(answer->addresses[0].view());
   const auto domain = reactor_.control_domain(kRail);
   if (!address || !domain) return;
