@@ -260,7 +260,7 @@ TEST_CASE("attack 31: a fenced client never gets its volume back", "[sim][attack
 
 TEST_CASE("attack 32: acknowledged writes are lost with the power, and the next flush tells",
           "[sim][attack]") {
-  ClusterSetup setup = Scene::write_back();
+  ClusterSetup setup = Scene::write_back(Scene::usual());
   setup.workload.flush_percent = 0;
   Scene scene(setup);
   scene.require_work(0);

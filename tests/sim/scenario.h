@@ -1,9 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -15,7 +19,9 @@ namespace sluice::sim {
 /// Every rule that History knows is checked all along.
 class Scene {
  public:
-  explicit Scene(const ClusterSetup& setup = usual(), std::uint64_t seed = 1) : cluster(seed, setup, {}) {
+  explicit Scene(const ClusterSetup& setup = usual(), std::uint64_t seed = 1)
+      : cluster(seed, setup,
+                [this](transport::LogLevel, std::string_view line) { log_.emplace_back(line); }) {
     cluster.start_master(0);
     for (std::size_t i = 0; i < setup.nodes; ++i)
       cluster.start_node(i);
@@ -37,8 +43,13 @@ class Scene {
     setup.workload.longest_pause = std::chrono::milliseconds(1);
     return setup;
   }
-  static ClusterSetup write_back() {
+  /// Clients do nothing but what the test asks for.
+  static ClusterSetup quiet() {
     ClusterSetup setup = usual();
+    setup.workload.only_asked = true;
+    return setup;
+  }
+  static ClusterSetup write_back(ClusterSetup setup) {
     setup.volumes[0].policy = protocol::WritePolicy::write_back;
     return setup;
   }
@@ -62,7 +73,6 @@ class Scene {
   [[nodiscard]] std::size_t home() {
     return static_cast<std::size_t>(cluster.store().contents().volumes.begin()->second.node.value() - 1);
   }
-  [[nodiscard]] std::uint64_t done() { return cluster.history().counts().succeeded; }
   [[nodiscard]] std::uint64_t outcome(std::size_t client, StatusCode status) {
     const auto& outcomes = cluster.client(client)->workload().outcomes();
     const auto found = outcomes.find(status);
@@ -73,6 +83,53 @@ class Scene {
     const std::uint64_t before = outcome(client, StatusCode::ok);
     REQUIRE(until([&] { return outcome(client, StatusCode::ok) > before + 20; }));
   }
+
+  // ---- Operations that a test asks for
+
+  struct Asked {
+    std::size_t client = 0;
+    std::size_t number = 0;
+  };
+  Asked ask(std::size_t client, const Wish& wish) {
+    ClientProcess& process = *cluster.client(client);
+    const Asked asked{client, process.workload().ask(wish)};
+    process.wake_up();
+    return asked;
+  }
+  Asked write(std::size_t client, std::uint64_t block, std::uint64_t count = 1) {
+    return ask(client, {protocol::IoOp::write, block, count});
+  }
+  Asked read(std::size_t client, std::uint64_t block, std::uint64_t count = 1) {
+    return ask(client, {protocol::IoOp::read, block, count});
+  }
+  Asked flush(std::size_t client) { return ask(client, {protocol::IoOp::flush, 0, 0}); }
+  /// Nothing: it isn't over.
+  [[nodiscard]] std::optional<StatusCode> answer(const Asked& asked) {
+    return cluster.client(asked.client)->workload().answer(asked.number);
+  }
+  /// What comes of it.
+  [[nodiscard]] StatusCode outcome(const Asked& asked) {
+    REQUIRE(until([&] { return answer(asked).has_value(); }));
+    return *answer(asked);
+  }
+
+  // ---- The operator, and what is said
+
+  /// The volume moves to the other of two nodes.
+  void start_move() {
+    protocol::VolumeCommand migrate;
+    migrate.verb = protocol::VolumeVerb::migrate;
+    migrate.name = *protocol::VolumeName::from("vol0");
+    migrate.node = protocol::NodeId(2 - home());
+    cluster.console().ask(migrate, std::chrono::seconds(1));
+  }
+  /// Lines in all logs so far that have this in them.
+  [[nodiscard]] std::size_t logged(std::string_view text) const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        log_, [text](const std::string& line) { return line.find(text) != std::string::npos; }));
+  }
+  [[nodiscard]] std::uint64_t mark(const std::string& name) { return cluster.marks()[name]; }
+
   [[nodiscard]] bool has_ended(std::size_t client) { return cluster.client(client)->has_ended(); }
 
   /// Nothing hangs, and everything that was acknowledged is there.
@@ -94,6 +151,10 @@ class Scene {
     if (const auto& violation = cluster.history().violation()) FAIL(violation->rule + ": " + violation->what);
   }
 
+ private:
+  std::vector<std::string> log_;  // before the cluster, which writes to it
+
+ public:
   Cluster cluster;
 };
 

@@ -22,6 +22,7 @@ Workload::Workload(History& history, OpeningId opening, std::uint64_t seed, cons
       opening_(opening),
       random_(seed),
       config_(config),
+      next_{config.only_asked ? INT64_MAX : 0},
       memory_(config.depth * kSlotBytes, kScribble),
       slots_(config.depth) {}
 
@@ -41,6 +42,7 @@ std::span<std::byte> Workload::memory_of(std::size_t slot) noexcept {
 bool Workload::turn(CallerPort& port, Instant now) {
   bool any = take_completions(port);
   if (!is_started()) return any;
+  any = submit_asked(port) || any;
   if (is_stopped_) {
     while (next_to_read_ < blocks_ && submit_one(port))
       any = true;
@@ -76,6 +78,7 @@ void Workload::complete(const CallerPort::Completion& completion) {
   slot.is_used = false;
   --outstanding_;
   ++outcomes_[completion.status];
+  if (slot.asked) answers_[*slot.asked] = completion.status;
   const std::span<std::byte> data = memory_of(completion.tag).first(slot.request.length);
   history_.end(
       slot.operation, completion.status,
@@ -138,29 +141,59 @@ bool Workload::submit_one(CallerPort& port) {
   const auto free = std::ranges::find_if(slots_, [](const Slot& slot) { return !slot.is_used; });
   if (free == slots_.end()) return false;
   const std::uint64_t next_to_read = next_to_read_;
-  if (submit(port, static_cast<std::size_t>(free - slots_.begin()), choose_request())) return true;
+  const auto slot = static_cast<std::size_t>(free - slots_.begin());
+  if (submit(port, slot, choose_request()) == StatusCode::ok) return true;
   next_to_read_ = next_to_read;
   return false;
 }
 
-bool Workload::submit(CallerPort& port, std::size_t index, CallerPort::Request request) {
+std::size_t Workload::ask(const Wish& wish) {
+  asked_.emplace_back(answers_.size(), wish);
+  answers_.emplace_back();
+  return answers_.size() - 1;
+}
+
+bool Workload::submit_asked(CallerPort& port) {
+  bool any = false;
+  while (!asked_.empty()) {
+    const auto free = std::ranges::find_if(slots_, [](const Slot& slot) { return !slot.is_used; });
+    if (free == slots_.end()) break;
+    const auto [number, wish] = asked_.front();
+    asked_.pop_front();
+    CallerPort::Request request;
+    request.op = wish.op;
+    request.offset = wish.first * block_size_;
+    request.length = static_cast<std::uint32_t>(wish.count) * block_size_;
+    const StatusCode status = submit(port, static_cast<std::size_t>(free - slots_.begin()), request);
+    if (status == StatusCode::ok) {
+      free->asked = number;
+    } else {
+      answers_[number] = status;
+    }
+    any = true;
+  }
+  return any;
+}
+
+StatusCode Workload::submit(CallerPort& port, std::size_t index, CallerPort::Request request) {
   Slot& slot = slots_[index];
   check_untouched(index);
   request.tag = index;
   if (request.op == IoOp::read || request.op == IoOp::write) request.data = memory_of(index).data();
   slot.request = request;
+  slot.asked.reset();
   slot.operation =
       history_.begin(opening_, volume_, request.op, request.fua, ByteCount(request.offset), request.length);
   if (request.op == IoOp::write) stamp(slot);
   slot.is_used = true;
   ++outstanding_;
   const StatusCode status = port.submit(request);
-  if (status == StatusCode::ok) return true;
+  if (status == StatusCode::ok) return status;
   slot.is_used = false;
   --outstanding_;
   history_.refuse(slot.operation, status);
   scribble(index);
-  return false;
+  return status;
 }
 
 void Workload::stamp(const Slot& slot) {

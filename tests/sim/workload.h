@@ -2,9 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "protocol/base/clock.h"
@@ -49,6 +52,14 @@ struct WorkloadConfig {
   std::uint32_t fua_percent = 10;
   std::uint32_t mistake_ppm = 5'000;  ///< requests that have to be refused
   Duration longest_pause = std::chrono::microseconds(500);
+  bool only_asked = false;  ///< nothing but what Workload::ask() asks for
+};
+
+/// One operation, in blocks.
+struct Wish {
+  protocol::IoOp op = protocol::IoOp::flush;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
 };
 
 /// A caller that does all that a caller may do to a volume, checks what it is told, and reuses its memory the
@@ -62,6 +73,10 @@ class Workload {
              bool read_only);
   /// Completions, and new operations when it is time for some. True if there was anything.
   bool turn(CallerPort& port, Instant now);
+  /// Has it submit this next, stopped or not. The number for answer().
+  std::size_t ask(const Wish& wish);
+  /// What came of it; nothing yet if it isn't over.
+  [[nodiscard]] std::optional<StatusCode> answer(std::size_t number) const { return answers_.at(number); }
   /// Nothing more is submitted.
   void stop() noexcept { is_stopped_ = true; }
   /// Reads the whole volume once, after stop().
@@ -80,6 +95,7 @@ class Workload {
   struct Slot {
     OperationId operation;
     CallerPort::Request request;
+    std::optional<std::size_t> asked;  ///< the number of what it was asked for
     bool is_used = false;
   };
 
@@ -87,9 +103,10 @@ class Workload {
   bool take_completions(CallerPort& port);
   void complete(const CallerPort::Completion& completion);
   bool submit_one(CallerPort& port);
+  bool submit_asked(CallerPort& port);
   void make_mistake(CallerPort& port);
   [[nodiscard]] CallerPort::Request choose_request();
-  bool submit(CallerPort& port, std::size_t slot, CallerPort::Request request);
+  StatusCode submit(CallerPort& port, std::size_t slot, CallerPort::Request request);
   void stamp(const Slot& slot);
   void scribble(std::size_t slot);
   void check_untouched(std::size_t slot);
@@ -109,6 +126,8 @@ class Workload {
   Instant next_;
   std::vector<std::byte> memory_;
   std::vector<Slot> slots_;
+  std::deque<std::pair<std::size_t, Wish>> asked_;  ///< and not submitted yet
+  std::vector<std::optional<StatusCode>> answers_;  ///< to what was asked for
   std::map<StatusCode, std::uint64_t> outcomes_;
 };
 
