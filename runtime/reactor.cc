@@ -105,7 +105,7 @@ bool Reactor::poll_completions(RailState& rail) noexcept {
 void Reactor::dispatch(const Completion& completion) noexcept {
   Link* const link = link_of(*completion.endpoint);
   if (link == nullptr) return;
-  const ChannelEvent event = link->channel_->on_completion(completion);
+  ChannelEvent event = link->channel_->on_completion(completion);
   touch(*link);
   switch (event.kind) {
     case ChannelEvent::Kind::none:
@@ -114,7 +114,8 @@ void Reactor::dispatch(const Completion& completion) noexcept {
       return link->handler_.on_message(*link, event.bytes, event.message);
     case ChannelEvent::Kind::sent:
     case ChannelEvent::Kind::failed:
-      return link->handler_.on_sent(*link, event.tag, event.status);
+      for (; event.kind != ChannelEvent::Kind::none; event = link->channel_->more_sent())
+        link->handler_.on_sent(*link, event.tag, event.status);
   }
 }
 

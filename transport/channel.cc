@@ -175,8 +175,6 @@ void Channel::append(const WorkRequest& request, const SendRecord& record) noexc
   const bool is_credit_message = added.immediate.has_value() && (*added.immediate & kCreditMessageFlag) != 0;
   added.id = WorkId(is_credit_message ? WorkKind::channel_credit : WorkKind::channel_send, index,
                     static_cast<std::uint32_t>(appended_ / ring_size_));
-  added.signaled = record.notify || is_credit_message || unsignaled_ + 1 >= config_.signal_interval;
-  unsignaled_ = added.signaled ? 0 : unsignaled_ + 1;
   ++appended_;
 }
 
@@ -223,6 +221,7 @@ Status Channel::flush() noexcept {
     peer_allowance_ += owed_;
     owed_ = 0;
   }
+  choose_signals();
   ++counts_.doorbells;
   if (auto status = endpoint_->post(chain_); !status) {
     check(status.error().code == StatusCode::unavailable, "a channel posts only what its endpoint takes");
@@ -231,6 +230,23 @@ Status Channel::flush() noexcept {
   }
   chain_.clear();
   return {};
+}
+
+/// Requests complete in order: the completion of the chain's last message that somebody waits for tells of
+/// the others too.
+void Channel::choose_signals() noexcept {
+  const std::uint64_t first = appended_ - chain_.size();
+  const auto is_notified = [&](std::size_t i) { return sends_[(first + i) % ring_size_].notify; };
+  std::size_t last_notified = chain_.size();
+  while (last_notified > 0 && !is_notified(last_notified - 1))
+    --last_notified;
+  for (std::size_t i = 0; i < chain_.size(); ++i) {
+    WorkRequest& request = chain_[i];
+    const bool is_credit_message = request.id.kind() == WorkKind::channel_credit;
+    request.signaled =
+        i + 1 == last_notified || is_credit_message || unsignaled_ + 1 >= config_.signal_interval;
+    unsignaled_ = request.signaled ? 0 : unsignaled_ + 1;
+  }
 }
 
 bool Channel::owes_enough() const noexcept {
@@ -268,18 +284,27 @@ ChannelEvent Channel::on_send(const Completion& completion) noexcept {
   const auto oldest = static_cast<std::uint32_t>(retired_ % ring_size_);
   const std::uint32_t distance = index >= oldest ? index - oldest : index + ring_size_ - oldest;
   check(distance < in_queue(), "a completion belongs to a request that is outstanding");
-  retired_ += distance;
-  check(completion.id.generation() == ((retired_ / ring_size_) & WorkId::kGenerationMask),
+  const std::uint64_t position = retired_ + distance;
+  check(completion.id.generation() == ((position / ring_size_) & WorkId::kGenerationMask),
         "a completion belongs to the latest use of its place in the send ring");
-  ++retired_;
-  const SendRecord& record = sends_[index];
-  if (!record.notify) return {};
-  ChannelEvent event;
-  event.kind =
-      completion.status == CompletionStatus::success ? ChannelEvent::Kind::sent : ChannelEvent::Kind::failed;
-  event.status = completion.status;
-  event.tag = record.tag;
-  return event;
+  completed_ = position + 1;
+  last_status_ = completion.status;
+  return more_sent();
+}
+
+ChannelEvent Channel::more_sent() noexcept {
+  while (retired_ < completed_) {
+    const SendRecord& record = sends_[retired_ % ring_size_];
+    ++retired_;
+    if (!record.notify) continue;
+    ChannelEvent event;
+    event.status = retired_ == completed_ ? last_status_ : CompletionStatus::success;
+    event.kind =
+        event.status == CompletionStatus::success ? ChannelEvent::Kind::sent : ChannelEvent::Kind::failed;
+    event.tag = record.tag;
+    return event;
+  }
+  return {};
 }
 
 ChannelEvent Channel::on_receive(const Completion& completion) noexcept {

@@ -34,7 +34,7 @@ struct OutgoingMessage {
   std::span<const WorkRequest> before{};
   std::span<const std::byte> head{};  ///< copied; at most max_send_head_bytes
   LocalBuffer payload{};  ///< registered memory that follows the head in the message; length 0: none
-  /// Report `sent` or `failed` with this tag once the device is done with all of the buffers.
+  /// Report `sent` or `failed` with this tag once the device is done with all of the buffers. In order.
   bool notify = false;
   std::uint64_t tag = 0;
 };
@@ -133,8 +133,11 @@ class Channel {
   /// nothing was sent. Error: unavailable: the connection ended, and the turn's messages never left.
   Status flush() noexcept;
 
-  /// What a completion of this channel's endpoint means. After it, flush().
+  /// What a completion of this channel's endpoint means. After one of a send, more_sent() until it says
+  /// `none`; after that, flush().
   ChannelEvent on_completion(const Completion& completion) noexcept;
+  /// The next message with `notify` that the last completion tells of: those of one chain share one.
+  ChannelEvent more_sent() noexcept;
 
   /// Gives a message's receive back; it is reposted by the next flush(). Any order; once for each message.
   void release(MessageHandle message) noexcept;
@@ -183,6 +186,7 @@ class Channel {
   void append(const WorkRequest& request, const SendRecord& record) noexcept;
   void append_message(const OutgoingMessage& message) noexcept;
   void append_credit_message() noexcept;
+  void choose_signals() noexcept;
   void abandon_turn() noexcept;
   ChannelEvent on_receive(const Completion& completion) noexcept;
   ChannelEvent on_send(const Completion& completion) noexcept;
@@ -207,8 +211,10 @@ class Channel {
 
   std::vector<SendRecord> sends_;
   std::vector<WorkRequest> chain_;
-  std::uint64_t appended_ = 0;  ///< requests ever added; the next one's index is this modulo ring_size_
-  std::uint64_t retired_ = 0;   ///< requests ever retired
+  std::uint64_t appended_ = 0;   ///< requests ever added; the next one's index is this modulo ring_size_
+  std::uint64_t completed_ = 0;  ///< requests whose completion, or a later one, has come
+  CompletionStatus last_status_ = CompletionStatus::success;  ///< of the last of them; those before succeeded
+  std::uint64_t retired_ = 0;                                 ///< of those, the ones that are dealt with
   std::uint32_t unsignaled_ = 0;
 
   std::uint32_t credits_ = 0;

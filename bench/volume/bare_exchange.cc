@@ -12,9 +12,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,10 +33,11 @@ constexpr std::uint32_t kRequestBytes = 64;
 constexpr std::uint32_t kResponseBytes = 32;
 /// The client's last message: the server ends with it.
 constexpr std::uint32_t kGoodbyeBytes = 1;
-constexpr std::uint32_t kQueueDepth = 64;
-/// Receives that wait for the peer's messages: one would do at depth 1, were it not for the repost's own
-/// time.
-constexpr std::uint32_t kReceives = 8;
+constexpr std::uint32_t kQueueDepth = 128;
+/// The most exchanges under way, and receives that wait for the peer's messages: one each, and some for the
+/// time that a repost takes.
+constexpr std::uint32_t kMaxDepth = 32;
+constexpr std::uint32_t kReceives = kMaxDepth + 8;
 
 [[noreturn]] void give_up(const std::string& what) {
   std::cerr << "sluice-bare-exchange: " << what << ": " << std::strerror(errno) << "\n";
@@ -112,9 +115,9 @@ class End {
     if (ibv_post_recv(id_->qp, &request, &refused) != 0) give_up("post a receive");
   }
 
-  /// A message of `head_bytes`, then the data if `with_data`; before it the data is written to `target`, if
-  /// given.
-  void post(std::uint32_t head_bytes, bool with_data, const Target* target) {
+  /// `count` messages of `head_bytes`, then the data if `with_data`, with one doorbell; before each the data
+  /// is written to `target`, if given.
+  void post(std::uint32_t count, std::uint32_t head_bytes, bool with_data, const Target* target) {
     ibv_sge data{reinterpret_cast<std::uintptr_t>(data_.data()), static_cast<std::uint32_t>(data_.size()),
                  data_region_->lkey};
     std::array<ibv_sge, 2> message{{{reinterpret_cast<std::uintptr_t>(head_.data()), head_bytes, 0}, data}};
@@ -122,43 +125,48 @@ class End {
     if (with_data && !head_region_) head_region_ = enroll(head_, 0);
     if (with_data) message[0].lkey = head_region_->lkey;
 
-    ibv_send_wr write{};
-    ibv_send_wr send{};
-    if (target != nullptr) {
-      write.opcode = IBV_WR_RDMA_WRITE;
-      write.sg_list = &data;
-      write.num_sge = 1;
-      write.wr.rdma.remote_addr = target->address;
-      write.wr.rdma.rkey = target->key;
-      write.next = &send;
+    std::size_t used = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (target != nullptr) {
+        ibv_send_wr& write = chain_[used++] = {};
+        write.opcode = IBV_WR_RDMA_WRITE;
+        write.sg_list = &data;
+        write.num_sge = 1;
+        write.wr.rdma.remote_addr = target->address;
+        write.wr.rdma.rkey = target->key;
+      }
+      ibv_send_wr& send = chain_[used++] = {};
+      send.opcode = IBV_WR_SEND;
+      send.sg_list = message.data();
+      send.num_sge = with_data ? 2 : 1;
+      if (!with_data) send.send_flags |= IBV_SEND_INLINE;
+      if (++posted_ % kSignalEvery == 0) send.send_flags |= IBV_SEND_SIGNALED;
     }
-    send.opcode = IBV_WR_SEND;
-    send.sg_list = message.data();
-    send.num_sge = with_data ? 2 : 1;
-    const bool signaled = ++posted_ % kSignalEvery == 0;
-    if (!with_data) send.send_flags |= IBV_SEND_INLINE;
-    if (signaled) send.send_flags |= IBV_SEND_SIGNALED;
+    for (std::size_t i = 0; i + 1 < used; ++i)
+      chain_[i].next = &chain_[i + 1];
     ibv_send_wr* refused = nullptr;
-    if (ibv_post_send(id_->qp, target != nullptr ? &write : &send, &refused) != 0) give_up("post a send");
+    if (ibv_post_send(id_->qp, chain_.data(), &refused) != 0) give_up("post a send");
   }
 
-  /// Spins until a message is there, and reposts its receive. False: the connection is over.
-  bool wait_for_message() {
-    ibv_wc completion{};
-    while (true) {
-      if (ibv_poll_cq(id_->recv_cq, 1, &completion) == 1) {
-        if (completion.status != IBV_WC_SUCCESS || completion.byte_len == kGoodbyeBytes) return false;
-        post_receive(completion.wr_id);
-        break;
-      }
-      if (++polls_ % kPollsPerLook == 0 && ibv_poll_cq(id_->send_cq, 1, &completion) == 1 &&
-          completion.status != IBV_WC_SUCCESS) {
-        return false;
+  /// Spins until messages are there, and reposts their receives. How many there were; 0: the connection is
+  /// over.
+  std::uint32_t wait_for_messages() {
+    std::array<ibv_wc, kMaxDepth> completions{};
+    int count = 0;
+    while (count == 0) {
+      count = ibv_poll_cq(id_->recv_cq, kMaxDepth, completions.data());
+      if (count == 0 && ++polls_ % kPollsPerLook == 0 &&
+          ibv_poll_cq(id_->send_cq, 1, completions.data()) == 1 && completions[0].status != IBV_WC_SUCCESS) {
+        return 0;
       }
     }
-    while (ibv_poll_cq(id_->send_cq, 1, &completion) == 1) {
+    for (const ibv_wc& completion : std::span(completions).first(static_cast<std::size_t>(count))) {
+      if (completion.status != IBV_WC_SUCCESS || completion.byte_len == kGoodbyeBytes) return 0;
+      post_receive(completion.wr_id);
     }
-    return true;
+    while (ibv_poll_cq(id_->send_cq, kMaxDepth, completions.data()) > 0) {
+    }
+    return static_cast<std::uint32_t>(count);
   }
 
  private:
@@ -180,6 +188,7 @@ class End {
   MemoryRegion data_region_;
   MemoryRegion head_region_;
   MemoryRegion receive_region_;
+  std::array<ibv_send_wr, std::size_t{2} * kMaxDepth> chain_{};
   std::uint32_t posted_ = 0;
   std::uint64_t polls_ = 0;
 };
@@ -207,12 +216,13 @@ int serve(const std::string& host, const std::string& port_file, bool is_read, s
   End end(CmId(connecting), bytes);
   if (rdma_accept(end.id(), nullptr) != 0) give_up("accept");
   set_rnr_timer(end.id());
-  while (end.wait_for_message())
-    end.post(kResponseBytes, false, is_read ? &target : nullptr);
+  while (const std::uint32_t asked = end.wait_for_messages())
+    end.post(asked, kResponseBytes, false, is_read ? &target : nullptr);
   return 0;
 }
 
-int run(const std::string& host, std::uint16_t port, bool is_read, std::uint32_t bytes, std::uint32_t count) {
+int run(const std::string& host, std::uint16_t port, bool is_read, std::uint32_t bytes, std::uint32_t depth,
+        std::uint32_t count) {
   const AddressInfo address = resolve(host, port, false);
   rdma_cm_id* connecting = nullptr;
   ibv_qp_init_attr attributes = queue_pair_attributes();
@@ -227,20 +237,36 @@ int run(const std::string& host, std::uint16_t port, bool is_read, std::uint32_t
   if (rdma_connect(end.id(), &parameters) != 0) give_up("connect to " + host);
   set_rnr_timer(end.id());
 
+  using Clock = std::chrono::steady_clock;
+  std::deque<Clock::time_point> starts;  // of the exchanges under way; they end in order
+  const auto post = [&](std::uint32_t exchanges) {
+    starts.insert(starts.end(), exchanges, Clock::now());
+    end.post(exchanges, kRequestBytes, !is_read, nullptr);
+  };
   std::vector<double> times_us;
-  times_us.reserve(count);
-  const std::uint32_t warm_up = std::min(count / 10, 200U);
-  for (std::uint32_t i = 0; i < warm_up + count; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    end.post(kRequestBytes, !is_read, nullptr);
-    if (!end.wait_for_message()) give_up("the connection broke");
-    const std::chrono::duration<double, std::micro> taken = std::chrono::steady_clock::now() - start;
-    if (i >= warm_up) times_us.push_back(taken.count());
-  }
-  end.post(kGoodbyeBytes, false, nullptr);
+  const auto exchange = [&](std::uint32_t exchanges) {
+    times_us.clear();
+    while (times_us.size() < exchanges) {
+      const std::uint32_t ended = end.wait_for_messages();
+      if (ended == 0) give_up("the connection broke");
+      for (std::uint32_t i = 0; i < ended; ++i) {
+        times_us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - starts.front()).count());
+        starts.pop_front();
+      }
+      post(ended);
+    }
+  };
+  post(depth);
+  exchange(std::min(count / 10, 200U));  // to warm up
+  const auto start = Clock::now();
+  exchange(count);
+  const std::chrono::duration<double> taken = Clock::now() - start;
+  end.post(1, kGoodbyeBytes, false, nullptr);
+  const double per_second = static_cast<double>(times_us.size()) / taken.count();
   std::ranges::sort(times_us);
   const auto at = [&](double part) { return times_us[static_cast<std::size_t>(part * (count - 1))]; };
-  std::printf("{\"exchanges\": %u, \"p50_us\": %.2f, \"p99_us\": %.2f}\n", count, at(0.5), at(0.99));
+  std::printf("{\"exchanges\": %u, \"p50_us\": %.2f, \"p99_us\": %.2f, \"iops\": %.1f}\n", count, at(0.5),
+              at(0.99), per_second);
   return 0;
 }
 
@@ -256,6 +282,7 @@ int main_with(int argc, char** argv) {
       "server: the port is written here; client: read there");
   add("test", po::value<std::string>()->default_value("read"), "read or write");
   add("size", po::value<std::uint32_t>()->default_value(4096), "bytes of data");
+  add("depth", po::value<std::uint32_t>()->default_value(1), "client: exchanges under way, at most 32");
   add("count", po::value<std::uint32_t>()->default_value(5000), "exchanges");
   po::positional_options_description role;
   role.add("role", 1);
@@ -264,10 +291,13 @@ int main_with(int argc, char** argv) {
   const auto text = [&](const char* name) { return values[name].as<std::string>(); };
   if (values.count("help") != 0) return std::cout << options << "\n", 0;
   const bool known_test = text("test") == "read" || text("test") == "write";
-  if (text("host").empty() || text("port-file").empty() || !known_test ||
+  const auto depth = values["depth"].as<std::uint32_t>();
+  if (text("host").empty() || text("port-file").empty() || !known_test || depth == 0 || depth > kMaxDepth ||
       values["count"].as<std::uint32_t>() == 0) {
-    std::cerr << "sluice-bare-exchange: --host, --port-file and a --test of read or write are needed\n"
-              << options;
+    std::cerr
+        << "sluice-bare-exchange: --host, --port-file, a --test of read or write and a --depth of 1 to 32 "
+           "are needed\n"
+        << options;
     return 2;
   }
   const bool is_read = text("test") == "read";
@@ -279,7 +309,7 @@ int main_with(int argc, char** argv) {
   }
   std::uint16_t port = 0;
   std::ifstream(text("port-file")) >> port;
-  return run(text("host"), port, is_read, bytes, values["count"].as<std::uint32_t>());
+  return run(text("host"), port, is_read, bytes, depth, values["count"].as<std::uint32_t>());
 }
 
 }  // namespace

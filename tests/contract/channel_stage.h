@@ -27,7 +27,12 @@ struct ChannelEnd {
     const std::size_t count = party.queue().poll(taken);
     for (const Completion& completion : std::span(taken).first(count)) {
       Channel& owner = Channel::of(*completion.endpoint);
-      handle(owner, owner.on_completion(completion));
+      ChannelEvent event = owner.on_completion(completion);
+      handle(owner, event);
+      while (!completion.is_receive && event.kind != ChannelEvent::Kind::none) {
+        event = owner.more_sent();
+        handle(owner, event);
+      }
     }
     return take_events() || count > 0;
   }

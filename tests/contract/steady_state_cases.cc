@@ -42,6 +42,10 @@ class Exchange {
     const std::size_t count = waiting ? queue.wait(taken, std::chrono::microseconds(100)) : queue.poll(taken);
     for (const Completion& completion : std::span(taken).first(count)) {
       const ChannelEvent event = end.channel->on_completion(completion);
+      if (!completion.is_receive) {
+        while (end.channel->more_sent().kind != ChannelEvent::Kind::none) {
+        }
+      }
       if (event.kind != ChannelEvent::Kind::message) continue;
       end.channel->release(event.message);
       if (&end == &stage_.client) {

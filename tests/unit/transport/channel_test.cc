@@ -197,6 +197,39 @@ TEST_CASE("signalling is selective, and never more than the interval apart", "[t
   CHECK(script.channel->send_room() == 15);
 }
 
+TEST_CASE(
+    "of a chain's messages that somebody waits for only the last is signalled, and tells of all of them",
+    "[transport]") {
+  Script script(4, 100, 8);
+  for (std::uint64_t tag = 1; tag <= 3; ++tag)
+    REQUIRE(script.channel->send({.head = kHead, .notify = true, .tag = tag}));
+  REQUIRE(script.channel->send({.head = kHead}));
+  REQUIRE(script.channel->flush());
+  const std::vector<WorkRequest> chain = script.chains().at(0);
+  CHECK(std::ranges::count(chain, true, &WorkRequest::signaled) == 1);
+  REQUIRE(chain[2].signaled);
+  SECTION("all have left") {
+    CHECK(script.completes(chain[2]).tag == 1);
+    CHECK(script.channel->more_sent().tag == 2);
+    const ChannelEvent last = script.channel->more_sent();
+    CHECK(last.kind == ChannelEvent::Kind::sent);
+    CHECK(last.tag == 3);
+    CHECK(script.channel->more_sent().kind == ChannelEvent::Kind::none);
+    CHECK(script.channel->send_room() == 15);
+  }
+  SECTION("the second failed, and so the first had left") {
+    const ChannelEvent first = script.completes(chain[1], CompletionStatus::remote_access);
+    CHECK(first.kind == ChannelEvent::Kind::sent);
+    CHECK(first.tag == 1);
+    const ChannelEvent second = script.channel->more_sent();
+    CHECK(second.kind == ChannelEvent::Kind::failed);
+    CHECK(second.tag == 2);
+    CHECK(second.status == CompletionStatus::remote_access);
+    CHECK(script.channel->more_sent().kind == ChannelEvent::Kind::none);
+    CHECK(script.completes(chain[2], CompletionStatus::flushed).tag == 3);
+  }
+}
+
 TEST_CASE("a message is inline when it fits what was granted, else it leaves from registered memory",
           "[transport]") {
   Script script(4);
