@@ -13,13 +13,16 @@ import time
 
 
 def row(name, unit, ours, peer, at_most=None, at_least=None):
-    """One line of the table, from the samples of both sides. With no peer, `at_most` bounds our own figure."""
+    """One line of the table, from the samples of both sides. With no peer, the bound is on our own figure."""
     our_median = statistics.median(ours)
     peer_median = statistics.median(peer) if peer else None
     ratio = our_median / peer_median if peer else None
     measured = ratio if peer else our_median
-    asked = f"<= {at_most}" if at_most is not None else f">= {at_least}"
-    met = measured <= at_most if at_most is not None else measured >= at_least
+    asked, met = "-", None
+    if at_most is not None:
+        asked, met = f"<= {at_most}", measured <= at_most
+    elif at_least is not None:
+        asked, met = f">= {at_least}", measured >= at_least
     return {"name": name, "unit": unit, "ours": our_median, "peer": peer_median, "ratio": ratio, "asked": asked,
             "met": met, "our_samples": ours, "peer_samples": peer}
 

@@ -5,12 +5,15 @@ usage: compare_volume.py BIN ROUNDS OUTPUT
 
 The kernel's NVMe over RDMA (nvmet and nvme-rdma, fio with io_uring and direct IO) serves one RAM disk, a sluice node
 another one like it, in the same run and in turn. Then the bare exchange of the same messages on raw verbs beside a volume
-in memory, ib_write_bw beside sequential IO, and a path that is cut under load.
+in memory, ib_write_bw beside sequential IO, and a path that is cut under load. Everything is written once before it is
+measured: RAM disks and volumes in memory get their memory at the first write. While a peer is measured the node stands
+still: it polls, and would take a processor from the peer.
 """
 
+import contextlib
 import json
 import os
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,11 +82,28 @@ class Cluster:
         self.node = Daemon(directory, "sluice-node", [
             *common, "--polling.mode=busy", f"--listen={','.join(f'{address}:0' for address in listen)}", self.masters,
             f"--data_directory={data}", *backend])
+        self.wait_for_node()
+        self.sluice("volume", "create", "v", "--size", f"{VOLUME_MIB}M")
+
+    def fill(self):
+        self.sluice("bench", "v", "--rw", "write", "--bs", "1M", "--ops", str(VOLUME_MIB), "--yes")
+        return self
+
+    def wait_for_node(self):
         for _ in range(200):
             if '"up"' in self.sluice("node", "ls", "-o", "json"):
-                break
+                return
             time.sleep(0.05)
-        self.sluice("volume", "create", "v", "--size", f"{VOLUME_MIB}M")
+        raise RuntimeError("the node isn't up")
+
+    @contextlib.contextmanager
+    def standing_still(self):
+        self.node.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.node.process.send_signal(signal.SIGCONT)
+            self.wait_for_node()
 
     def sluice(self, *arguments):
         return run(tool("sluice"), *arguments, self.masters, "--transport.provider=verbs", "--polling.mode=busy")
@@ -103,6 +123,7 @@ class Cluster:
 class NvmeOverRdma:
     def __init__(self, device):
         self.device = run(os.path.join(ROOT, "bench", "volume", "nvme_over_rdma"), "up", device, ADDRESS).strip()
+        run("dd", "if=/dev/zero", f"of={self.device}", "bs=1M", f"count={VOLUME_MIB}", "oflag=direct")
 
     def bench(self, pattern, block, depth):
         output = run("fio", "--name=nvme", f"--filename={self.device}", "--direct=1", "--ioengine=io_uring",
@@ -124,7 +145,8 @@ def beside_nvme(cluster, nvme, rounds):
             ours, peer = [], []
             for _ in range(rounds):
                 ours.append(cluster.bench(pattern, "4K", depth)[figure])
-                peer.append(nvme.bench(pattern, "4k", depth)[figure])
+                with cluster.standing_still():
+                    peer.append(nvme.bench(pattern, "4k", depth)[figure])
             rows.append(row(f"4 KiB {words}, depth {depth} / NVMe over RDMA", unit, ours, peer, **bound))
             print(f"{rows[-1]['name']}: {ours} / {peer}", flush=True)
     return rows
@@ -137,18 +159,19 @@ def beside_perftest(cluster, rounds):
         ours, peer = [], []
         for _ in range(rounds):
             ours.append(cluster.bench(pattern, "1M", 4)["iops"])
-            peer.append(measure_perftest(ADDRESS, device, "ib_write_bw", 1 << 20, 100)[3])
+            with cluster.standing_still():
+                peer.append(measure_perftest(ADDRESS, device, "ib_write_bw", 1 << 20, 100)[3])
         rows.append(row(f"1 MiB sequential {words} / ib_write_bw", "MiB/s", ours, peer, at_least=0.9))
         print(f"{rows[-1]['name']}: {ours} / {peer}", flush=True)
     return rows
 
 
-def bare_exchange(directory, test):
+def bare_exchange(directory, test, depth):
     port_file = os.path.join(directory, "bare.port")
     if os.path.exists(port_file):
         os.unlink(port_file)
     base = [tool("sluice-bare-exchange")]
-    options = ["--host", ADDRESS, "--port-file", port_file, "--test", test, "--count", "5000"]
+    options = ["--host", ADDRESS, "--port-file", port_file, "--test", test, "--depth", str(depth), "--count", "10000"]
     with subprocess.Popen([*base, "server", *options]) as server:
         for _ in range(400):
             if os.path.exists(port_file) and os.path.getsize(port_file) > 0:
@@ -156,18 +179,20 @@ def bare_exchange(directory, test):
             time.sleep(0.025)
         result = json.loads(run(*base, "client", *options))
         server.wait(timeout=30)
-    return result["p50_us"]
+    return result
 
 
 def beside_bare_exchange(cluster, directory, rounds):
     rows = []
     for pattern, test in (("randread", "read"), ("randwrite", "write")):
-        ours, peer = [], []
-        for _ in range(rounds):
-            ours.append(cluster.bench(pattern, "4K", 1)["p50_us"])
-            peer.append(bare_exchange(directory, test))
-        rows.append(row(f"4 KiB {test}, volume in memory / bare exchange", "us", ours, peer, at_most=1.3))
-        print(f"{rows[-1]['name']}: {ours} / {peer}", flush=True)
+        for depth, unit, figure, bound in ((1, "us", "p50_us", {"at_most": 1.3}), (16, "IOPS", "iops", {})):
+            ours, peer = [], []
+            for _ in range(rounds):
+                ours.append(cluster.bench(pattern, "4K", depth)[figure])
+                with cluster.standing_still():
+                    peer.append(bare_exchange(directory, test, depth)[figure])
+            rows.append(row(f"4 KiB {test}, depth {depth}, volume in memory / bare exchange", unit, ours, peer, **bound))
+            print(f"{rows[-1]['name']}: {ours} / {peer}", flush=True)
     return rows
 
 
@@ -238,13 +263,13 @@ def main():
     run("modprobe", "brd", "rd_nr=2", f"rd_size={(VOLUME_MIB + 64) * 1024}")
     rows = []
     with tempfile.TemporaryDirectory() as directory:
-        cluster = Cluster(os.path.join(directory, "block"), ["--backend.kind=block", "--backend.devices=/dev/ram1"])
+        cluster = Cluster(os.path.join(directory, "block"), ["--backend.kind=block", "--backend.devices=/dev/ram1"]).fill()
         nvme = NvmeOverRdma("/dev/ram0")
         rows += beside_nvme(cluster, nvme, rounds)
         nvme.stop()
         rows += beside_perftest(cluster, rounds)
         cluster.stop()
-        cluster = Cluster(os.path.join(directory, "memory"), ["--backend.kind=memory"])
+        cluster = Cluster(os.path.join(directory, "memory"), ["--backend.kind=memory"]).fill()
         rows += beside_bare_exchange(cluster, directory, rounds)
         cluster.stop()
         rows += cut_path(directory)
