@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "client/volume_client.h"
-#include "protocol/memory_open_store.h"
+#include "master/memory_metadata_store.h"
 #include "tests/unit/client/small_master.h"
 #include "tests/unit/client/small_node.h"
 #include "transport/sim/network.h"
@@ -79,7 +79,7 @@ class SmallCluster {
   void replace_master();
 
   transport::sim::Network network;
-  protocol::MemoryOpenStore store;
+  master::MemoryMetadataStore store;
   SmallDisk disk;
   std::vector<std::unique_ptr<SmallMaster>> masters;
   std::size_t master_in_charge = 0;

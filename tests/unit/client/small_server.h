@@ -5,7 +5,7 @@
 #include <memory>
 #include <thread>
 
-#include "protocol/memory_open_store.h"
+#include "master/memory_metadata_store.h"
 #include "runtime/event_loop.h"
 #include "tests/unit/client/small_master.h"
 #include "tests/unit/client/small_node.h"
@@ -33,7 +33,7 @@ class SmallServer final : private runtime::Turning {
   void boot_node(std::uint64_t boot);
 
   SteadyClock clock_;
-  protocol::MemoryOpenStore store_;
+  master::MemoryMetadataStore store_;
   SmallDisk disk_;
   std::unique_ptr<runtime::EventLoop> loop_;
   std::unique_ptr<SmallMaster> master_;

@@ -7,10 +7,12 @@
 
 #include <catch2/catch.hpp>
 
-#include "protocol/memory_open_store.h"
+#include "master/memory_metadata_store.h"
 
 namespace sluice::protocol::test {
 namespace {
+
+using master::MemoryMetadataStore;
 
 constexpr VolumeId kVolume{11};
 constexpr NodeId kNode{5};
@@ -22,7 +24,7 @@ class FaultyStore final : public OpenStore {
  public:
   enum class Fault : std::uint8_t { none, refuse, lose_answer };
 
-  explicit FaultyStore(MemoryOpenStore& store) : store_(store) {}
+  explicit FaultyStore(MemoryMetadataStore& store) : store_(store) {}
 
   Result<ManagerVersion> manager_version() override {
     if (fault == Fault::refuse) return fail(StatusCode::unavailable, "the store is gone");
@@ -42,7 +44,7 @@ class FaultyStore final : public OpenStore {
   std::optional<int> transactions_until_refusal;
 
  private:
-  MemoryOpenStore& store_;
+  MemoryMetadataStore& store_;
 };
 
 VolumeRecord make_volume(VolumeId id, const char* name) {
@@ -127,7 +129,7 @@ struct Cluster {
   }
   VolumeRecord& record() { return store.contents().volumes[kVolume]; }
 
-  MemoryOpenStore store;
+  MemoryMetadataStore store;
   FaultyStore faulty{store};
   OpenService master{faulty};
 };
@@ -146,7 +148,7 @@ Opener reading(Opener opener) {
 }  // namespace
 
 TEST_CASE("P1: a master answers nothing before its own manager version is committed", "[P1]") {
-  MemoryOpenStore store;
+  MemoryMetadataStore store;
   store.contents().volumes[kVolume] = make_volume(kVolume, "db");
   OpenService master(store);
   CHECK(master.on_open(open_request(kA)).status == StatusCode::not_master);
@@ -316,7 +318,7 @@ TEST_CASE("attack 26, P1: of two masters that take over at once only one is in c
 TEST_CASE("attack 27, P1: a master restored from an old copy goes above all that the nodes have seen",
           "[P1][attack]") {
   Cluster cluster;
-  MemoryOpenStore backup(cluster.store.contents());
+  MemoryMetadataStore backup(cluster.store.contents());
   const Gvn first = cluster.open(kA);
   const Gvn second = cluster.open(stealing(kB));
   OpenService restored(backup);

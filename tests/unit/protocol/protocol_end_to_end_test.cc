@@ -15,14 +15,15 @@
 
 #include <catch2/catch.hpp>
 
+#include "master/memory_metadata_store.h"
 #include "protocol/client_session.h"
-#include "protocol/memory_open_store.h"
 #include "protocol/open_service.h"
 #include "protocol/volume_sessions.h"
 
 namespace sluice::protocol::test {
 namespace {
 
+using master::MemoryMetadataStore;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
@@ -587,7 +588,7 @@ class Simulation {
   std::uint64_t order_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
 
-  MemoryOpenStore store_;
+  MemoryMetadataStore store_;
   std::vector<std::unique_ptr<OpenService>> masters_;
   std::map<Gvn, Nonce> given_;
   Gvn highest_given_;
