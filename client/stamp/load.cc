@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <random>
 #include <span>
 
 #include "client/stamp/block_stamp.h"
@@ -15,21 +16,6 @@ using client::Completion;
 
 constexpr std::size_t kShownBlocks = 10;
 constexpr std::size_t kPageBytes = 4096;
-
-/// xorshift64*: the same seed gives the same load everywhere.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed * 0x9e37'79b9'7f4a'7c15U + 1) {}
-  std::uint64_t below(std::uint64_t bound) {
-    state_ ^= state_ >> 12U;
-    state_ ^= state_ << 25U;
-    state_ ^= state_ >> 27U;
-    return (state_ * 0x2545'f491'4f6c'dd1dU >> 33U) % bound;
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 /// Memory of whole pages, registered with the client for as long as it lives.
 class Buffers {
@@ -210,12 +196,12 @@ Result<LoadReport> run_load(BlockClient& client, Journal& journal, const LoadPla
   const auto buffers = Buffers::make(client, plan.depth);
   if (!buffers) return tl::unexpected(buffers.error());
   Run run(client, **buffers, plan.depth, journal.block_count());
-  Random random(plan.seed);
+  std::mt19937_64 random(plan.seed);  // the same seed gives the same load everywhere
   const auto is_time_up = [&] { return plan.length > Duration::zero() && run.elapsed() >= plan.length; };
   while (!stop && !is_time_up() && !is_over(client)) {
     for (std::uint32_t tries = plan.depth; tries > 0 && run.has_room(); --tries) {
-      const std::uint64_t block = random.below(journal.block_count());
-      const bool is_read = random.below(100) < plan.read_percent;
+      const std::uint64_t block = random() % journal.block_count();
+      const bool is_read = random() % 100 < plan.read_percent;
       if (run.is_busy(block)) continue;
       if (is_read) {
         run.read(block);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <iostream>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -25,25 +26,12 @@ using protocol::ControlFrame;
 constexpr std::uint32_t kMaxGarbageBytes = 4096;
 constexpr Duration kPatience = std::chrono::milliseconds(300);
 
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed * 0x9e37'79b9'7f4a'7c15U + 1) {}
-  std::uint64_t next() {
-    state_ ^= state_ >> 12U;
-    state_ ^= state_ << 25U;
-    state_ ^= state_ >> 27U;
-    return state_ * 0x2545'f491'4f6c'dd1dU;
-  }
-  std::size_t below(std::size_t bound) { return (next() >> 33U) % bound; }
-
- private:
-  std::uint64_t state_;
-};
+using Random = std::mt19937_64;
 
 std::vector<std::byte> random_bytes(Random& random, std::size_t count) {
   std::vector<std::byte> bytes(count);
   for (std::byte& byte : bytes)
-    byte = static_cast<std::byte>(random.next() >> 56U);
+    byte = static_cast<std::byte>(random() >> 56U);
   return bytes;
 }
 
@@ -56,9 +44,9 @@ std::vector<std::byte> encoded(const ControlFrame& frame) {
 protocol::SessionOpen forged_open(Random& random, VolumeId volume) {
   protocol::SessionOpen open;
   open.volume = volume;
-  open.gvn = Gvn(random.next() | 1U);
+  open.gvn = Gvn(random() | 1U);
   open.client = *protocol::ClientId::from("forger");
-  open.nonce = protocol::Nonce(random.next() | 1U);
+  open.nonce = protocol::Nonce(random() | 1U);
   return open;
 }
 
@@ -66,56 +54,56 @@ std::vector<std::byte> forged_request(Random& random, bool truncated) {
   protocol::IoRequest request;
   request.op = protocol::IoOp::write;
   request.placement = protocol::DataPlacement::in_capsule;
-  request.gvn = Gvn(random.next() | 1U);
-  request.seq = Seq(1 + random.below(10));
+  request.gvn = Gvn(random() | 1U);
+  request.seq = Seq(1 + random() % 10);
   request.low = Seq(1);
   request.length = 512;
-  request.data_crc = static_cast<std::uint32_t>(random.next());
+  request.data_crc = static_cast<std::uint32_t>(random());
   std::vector<std::byte> capsule(protocol::kIoRequestSize + request.length);
   protocol::encode(request, std::span(capsule).first<protocol::kIoRequestSize>());
-  if (truncated) capsule.resize(1 + random.below(capsule.size() - 1));
+  if (truncated) capsule.resize(1 + random() % (capsule.size() - 1));
   return capsule;
 }
 
 /// A message that no daemon may act on.
 std::vector<std::byte> garbage(Random& random, VolumeId volume) {
-  switch (random.below(7)) {
+  switch (random() % 7) {
     case 0:
-      return random_bytes(random, 1 + random.below(kMaxGarbageBytes));
+      return random_bytes(random, 1 + random() % kMaxGarbageBytes);
     case 1: {  // one bit is wrong
       auto bytes = encoded({protocol::RequestId(1), forged_open(random, volume)});
-      bytes[random.below(bytes.size())] ^= static_cast<std::byte>(1U << random.below(8));
+      bytes[random() % bytes.size()] ^= static_cast<std::byte>(1U << random() % 8);
       return bytes;
     }
     case 2: {  // cut short
       auto bytes = encoded({protocol::RequestId(1), forged_open(random, volume)});
-      bytes.resize(1 + random.below(bytes.size() - 1));
+      bytes.resize(1 + random() % (bytes.size() - 1));
       return bytes;
     }
     case 3:  // a good message with a forged version
-      return encoded({protocol::RequestId(random.next()), forged_open(random, volume)});
+      return encoded({protocol::RequestId(random()), forged_open(random, volume)});
     case 4:  // an answer that nobody asked for
-      return encoded({protocol::RequestId(random.next()),
+      return encoded({protocol::RequestId(random()),
                       protocol::HeartbeatAnswer{StatusCode::ok, ManagerVersion(UINT32_MAX)}});
     default:
-      return forged_request(random, random.below(2) == 0);
+      return forged_request(random, random() % 2 == 0);
   }
 }
 
 /// What a connection is asked for with: nothing, a forged attach, or anything.
 std::vector<std::byte> private_data(Random& random, VolumeId volume) {
-  switch (random.below(3)) {
+  switch (random() % 3) {
     case 0:
       return {};
     case 1:
-      return random_bytes(random, 1 + random.below(transport::kMaxConnectData));
+      return random_bytes(random, 1 + random() % transport::kMaxConnectData);
     default: {
       protocol::PathAttach attach;
       attach.depth = 16;
       attach.epoch = protocol::PathEpoch(1);
-      attach.gvn = Gvn(random.next() | 1U);
+      attach.gvn = Gvn(random() | 1U);
       attach.volume = volume;
-      attach.cookie = protocol::Cookie(random.next() | 1U);
+      attach.cookie = protocol::Cookie(random() | 1U);
       std::array<std::byte, protocol::kMaxPrivateDataSize> bytes{};
       const std::size_t length = protocol::encode(attach, bytes);
       return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)};

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <random>
 #include <set>
 #include <string>
 #include <tuple>
@@ -32,22 +33,6 @@ constexpr NodeId kNode{5};
 constexpr std::uint32_t kBlock = 4096;
 constexpr std::size_t kBlocks = 6;
 constexpr std::size_t kPaths = 2;
-
-/// xorshift64*, so that a seed gives the same run everywhere.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed * 0x9e37'79b9'7f4a'7c15U + 1) {}
-  std::uint64_t below(std::uint64_t bound) {
-    state_ ^= state_ >> 12U;
-    state_ ^= state_ << 25U;
-    state_ ^= state_ >> 27U;
-    return (state_ * 0x2545'f491'4f6c'dd1dU >> 33U) % bound;
-  }
-  bool one_in(std::uint64_t count) { return below(count) == 0; }
-
- private:
-  std::uint64_t state_;
-};
 
 class Simulation {
  public:
@@ -115,16 +100,17 @@ class Simulation {
 
   // --- time and network ---
 
+  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  bool one_in(std::uint64_t count) { return below(count) == 0; }
+
   void at(Instant when, std::function<void()> run) { events_.push({when, order_++, std::move(run)}); }
   void after(Duration delay, std::function<void()> run) { at(now_ + delay, std::move(run)); }
-  Duration delay() {
-    return microseconds(50 + random_.below(faults_on_ && random_.one_in(10) ? 300'000 : 2'000));
-  }
+  Duration delay() { return microseconds(50 + below(faults_on_ && one_in(10) ? 300'000 : 2'000)); }
   /// A control message: delayed, perhaps twice, perhaps never.
   void deliver(const std::function<void()>& run) {
-    if (faults_on_ && random_.one_in(10)) return;
+    if (faults_on_ && one_in(10)) return;
     after(delay(), run);
-    if (faults_on_ && random_.one_in(10)) after(delay() * 4, run);
+    if (faults_on_ && one_in(10)) after(delay() * 4, run);
   }
   void advance(Duration step) {
     const Instant until = now_ + step;
@@ -141,10 +127,10 @@ class Simulation {
   }
 
   void fault() {
-    if (random_.one_in(60)) break_some_connection();
-    if (random_.one_in(400)) start_node();
-    if (random_.one_in(300)) replace_master();
-    if (random_.one_in(250)) start_client(random_.below(2));
+    if (one_in(60)) break_some_connection();
+    if (one_in(400)) start_node();
+    if (one_in(300)) replace_master();
+    if (one_in(250)) start_client(below(2));
   }
 
   // --- master ---
@@ -156,7 +142,7 @@ class Simulation {
   }
   /// Mostly the one in charge, sometimes a deposed one that doesn't know.
   OpenService& some_master() {
-    if (faults_on_ && random_.one_in(8)) return *masters_[random_.below(masters_.size())];
+    if (faults_on_ && one_in(8)) return *masters_[below(masters_.size())];
     return *masters_.back();
   }
   void say_hello() {
@@ -208,16 +194,16 @@ class Simulation {
 
   void use(std::size_t index) {
     Client& client = clients_[index];
-    if (client.session->phase() == SessionPhase::ended && random_.one_in(200)) start_client(index);
-    if (!random_.one_in(2)) return;
+    if (client.session->phase() == SessionPhase::ended && one_in(200)) start_client(index);
+    if (!one_in(2)) return;
     IoSubmission io;
     io.tag = ++tag_;
-    io.op = random_.one_in(3) ? IoOp::read : random_.one_in(8) ? IoOp::flush : IoOp::write;
+    io.op = one_in(3) ? IoOp::read : one_in(8) ? IoOp::flush : IoOp::write;
     if (io.op != IoOp::flush) {
-      const std::uint64_t first = random_.below(kBlocks - 1);
+      const std::uint64_t first = below(kBlocks - 1);
       io.offset = ByteCount(first * kBlock);
       io.length = kBlock;
-      if (io.op == IoOp::write && random_.one_in(3)) io.length = 2 * kBlock;
+      if (io.op == IoOp::write && one_in(3)) io.length = 2 * kBlock;
       if (io.op == IoOp::write) io.data_crc = static_cast<std::uint32_t>(io.tag);
     }
     StatusCode status = StatusCode::ok;
@@ -376,8 +362,7 @@ class Simulation {
 
   void break_some_connection() {
     if (connections_.empty()) return;
-    const std::size_t id =
-        connections_.size() - 1 - random_.below(std::min<std::size_t>(4, connections_.size()));
+    const std::size_t id = connections_.size() - 1 - below(std::min<std::size_t>(4, connections_.size()));
     fail_on_client(id);
     after(delay() * 2, [this, id] { lose_on_node(connections_[id]); });
   }
@@ -456,7 +441,7 @@ class Simulation {
     const Gvn gvn = action.path.gvn;
     // 2: nothing is admitted once the fence of a newer session is being written.
     CHECK(gvn >= fenced_below_);
-    after(microseconds(random_.below(500)), on_boot([this, gvn, action] {
+    after(microseconds(below(500)), on_boot([this, gvn, action] {
             bool may = false;
             tell_node([&](ServerActions& actions) { may = node_->may_submit(gvn, action.attempt, actions); });
             if (!may) return;
@@ -465,7 +450,7 @@ class Simulation {
             const std::uint64_t id = ++backend_id_;
             const auto data = std::make_shared<std::uint32_t>(0);
             backend_[id] = [this, request, data] { *data = apply(request); };
-            after(microseconds(random_.below(faults_on_ && random_.one_in(20) ? 600'000 : 3'000)),
+            after(microseconds(below(faults_on_ && one_in(20) ? 600'000 : 3'000)),
                   on_boot([this, id, gvn, action, data] {
                     backend_.at(id)();
                     backend_.erase(id);
@@ -582,7 +567,7 @@ class Simulation {
     RequestId id;
   };
 
-  Random random_;
+  std::mt19937_64 random_;  ///< a seed gives the same run everywhere
   bool faults_on_ = true;
   Instant now_{1'000'000'000};
   std::uint64_t order_ = 0;
