@@ -149,24 +149,8 @@ Duration BlockClient::longest_sleep() const noexcept {
 
 // ---- Blocking
 
-Status BlockClient::read(std::uint64_t offset, std::span<std::byte> into) {
-  return implementation_->run(read_args(offset, into));
-}
-
-Status BlockClient::write(std::uint64_t offset, std::span<const std::byte> data, Durability durability) {
-  return implementation_->run(write_args(offset, data, durability));
-}
-
-Status BlockClient::flush() {
-  return implementation_->run({});
-}
-
-Status BlockClient::discard(std::uint64_t offset, std::uint64_t length, Durability durability) {
-  return implementation_->run(range_args(IoOp::discard, offset, length, durability));
-}
-
-Status BlockClient::write_zeroes(std::uint64_t offset, std::uint64_t length, Durability durability) {
-  return implementation_->run(range_args(IoOp::write_zeroes, offset, length, durability));
+Status BlockClient::run(const IoRequestArgs& args) {
+  return implementation_->run(args);
 }
 
 }  // namespace sluice::client

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/blocking_io.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/status.h"
 #include "protocol/base/units.h"
@@ -97,12 +98,6 @@ struct PathInfo {
   std::uint32_t connects = 0;   ///< connections tried so far
 };
 
-/// When a write, discard or write of zeroes completes.
-enum class Durability : std::uint8_t {
-  volume_policy,  ///< write_through volumes: when durable; write_back volumes: when the node has it
-  stable,         ///< when durable (FUA)
-};
-
 /// The outcome of a submitted request. From now on its memory is the caller's again.
 ///
 /// `ok`: done. `outcome_unknown`: it may or may not have had its effect, in whole or in part, and no part of
@@ -125,8 +120,11 @@ struct Completion {
 /// of their submission; all others in any order. A flush covers the requests that completed before it was
 /// submitted.
 ///
+/// BlockingIo's calls submit and wait for that one completion; the completions of other requests stay for
+/// poll().
+///
 /// Submitting and polling don't allocate, lock or throw.
-class BlockClient {
+class BlockClient final : public BlockingIo {
  public:
   /// Opens the volume, waiting at most `open_timeout`: until a session is acknowledged and a path is up.
   /// Errors: invalid_argument (the configuration, saying which field), no_device, address_unusable,
@@ -134,12 +132,10 @@ class BlockClient {
   /// (the message tells how far it got), and whatever else the master refused it with.
   static Result<std::unique_ptr<BlockClient>> open(const BlockClientConfig& config);
 
-  BlockClient(const BlockClient&) = delete;
-  BlockClient& operator=(const BlockClient&) = delete;
   /// Without close(): the connections end at once, without waiting for anything. Requests that were submitted
   /// have an unknown outcome, their memory is the caller's again, and the volume stays held by this opening
   /// until another one steals it.
-  ~BlockClient();
+  ~BlockClient() override;
 
   /// Gives the volume up: waits for what is outstanding, ends the session at the node, tells the master.
   /// Takes at most three times `close_timeout`; no submissions afterwards. Completions can still be polled.
@@ -199,22 +195,11 @@ class BlockClient {
   [[nodiscard]] bool arm() noexcept;
   [[nodiscard]] Duration longest_sleep() const noexcept;
 
-  // --- Blocking --------------------------------------------------------------------------------------
-  // Submit and wait for the completion; the completions of other requests stay for poll(). How long that
-  // takes is up to LossPolicy. Errors: as for submissions and completions, in words.
-
-  Status read(std::uint64_t offset, std::span<std::byte> into);
-  Status write(std::uint64_t offset, std::span<const std::byte> data,
-               Durability durability = Durability::volume_policy);
-  Status flush();
-  Status discard(std::uint64_t offset, std::uint64_t length,
-                 Durability durability = Durability::volume_policy);
-  Status write_zeroes(std::uint64_t offset, std::uint64_t length,
-                      Durability durability = Durability::volume_policy);
-
  private:
   class Implementation;
   explicit BlockClient(std::unique_ptr<Implementation> implementation);
+  Status run(const IoRequestArgs& args) override;
+
   std::unique_ptr<Implementation> implementation_;
 };
 

@@ -5,7 +5,8 @@
 #include <span>
 #include <string>
 
-#include "client/block_client.h"
+#include "client/blocking_io.h"
+#include "protocol/base/status.h"
 #include "protocol/io_submission.h"
 
 namespace sluice::client {

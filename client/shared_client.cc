@@ -269,24 +269,8 @@ ConnectionState SharedClient::state() const {
                                                    ConnectionState::ended);
 }
 
-Status SharedClient::read(std::uint64_t offset, std::span<std::byte> into) {
-  return implementation_->run_call(read_args(offset, into));
-}
-
-Status SharedClient::write(std::uint64_t offset, std::span<const std::byte> data, Durability durability) {
-  return implementation_->run_call(write_args(offset, data, durability));
-}
-
-Status SharedClient::flush() {
-  return implementation_->run_call({});
-}
-
-Status SharedClient::discard(std::uint64_t offset, std::uint64_t length, Durability durability) {
-  return implementation_->run_call(range_args(IoOp::discard, offset, length, durability));
-}
-
-Status SharedClient::write_zeroes(std::uint64_t offset, std::uint64_t length, Durability durability) {
-  return implementation_->run_call(range_args(IoOp::write_zeroes, offset, length, durability));
+Status SharedClient::run(const IoRequestArgs& args) {
+  return implementation_->run_call(args);
 }
 
 StatusCode SharedClient::read_async(std::uint64_t offset, std::span<std::byte> into, Callback callback,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -13,7 +14,7 @@ namespace sluice::client {
 /// A BlockClient for many threads: a thread of its own does the IO and keeps the paths alive, and every call
 /// may come from any thread at any time. One session serves all of them, so that a write that has completed
 /// is visible to every thread, and a flush covers what has completed before it, whoever wrote it.
-class SharedClient {
+class SharedClient final : public BlockingIo {
  public:
   /// Told of the outcome on the client's own thread: it must not wait or throw, and may submit.
   using Callback = void (*)(void* context, StatusCode status);
@@ -21,10 +22,8 @@ class SharedClient {
   /// As BlockClient::open. Start it after fork(): its thread wouldn't be in the child.
   static Result<std::unique_ptr<SharedClient>> open(const BlockClientConfig& config);
 
-  SharedClient(const SharedClient&) = delete;
-  SharedClient& operator=(const SharedClient&) = delete;
   /// Closes the volume if close() hasn't.
-  ~SharedClient();
+  ~SharedClient() override;
 
   /// As BlockClient::close(), and within the same time whatever happens; then the thread has ended. Calls
   /// that come after it, or are still waiting at its end, fail (`shutting_down`, `outcome_unknown`).
@@ -33,17 +32,6 @@ class SharedClient {
   [[nodiscard]] VolumeInfo info() const;
   [[nodiscard]] std::vector<PathInfo> paths() const;
   [[nodiscard]] ConnectionState state() const;
-
-  // --- Blocking: see BlockClient
-
-  Status read(std::uint64_t offset, std::span<std::byte> into);
-  Status write(std::uint64_t offset, std::span<const std::byte> data,
-               Durability durability = Durability::volume_policy);
-  Status flush();
-  Status discard(std::uint64_t offset, std::uint64_t length,
-                 Durability durability = Durability::volume_policy);
-  Status write_zeroes(std::uint64_t offset, std::uint64_t length,
-                      Durability durability = Durability::volume_policy);
 
   // --- Asynchronous: `callback(context, status)` is called once, unless the call itself is refused:
   // queue_full (four times `queue_depth` calls are outstanding), shutting_down.
@@ -62,6 +50,8 @@ class SharedClient {
  private:
   class Implementation;
   explicit SharedClient(std::unique_ptr<Implementation> implementation);
+  Status run(const IoRequestArgs& args) override;
+
   std::unique_ptr<Implementation> implementation_;
 };
 
