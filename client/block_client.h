@@ -86,7 +86,8 @@ struct VolumeInfo {
   Gvn gvn;  ///< the session's version; rises when the session is replaced
   std::uint64_t size_bytes = 0;
   std::uint32_t block_size = 0;        ///< bytes: every offset and length is a multiple of it
-  std::uint32_t largest_io_bytes = 0;  ///< longer requests are split, and then aren't atomic
+  std::uint32_t largest_io_bytes = 0;  ///< longer requests are split, and then aren't atomic; may change
+                                       ///< with the session
   bool read_only = false;
   bool write_back = false;  ///< writes are durable after a flush or with Durability::stable only
 };

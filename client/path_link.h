@@ -66,6 +66,8 @@ class PathLink final : private runtime::LinkHandler {
   [[nodiscard]] protocol::PathEpoch epoch() const noexcept { return epoch_; }
   [[nodiscard]] bool has_connection() const noexcept { return link_ != nullptr; }
   [[nodiscard]] bool is_up() const noexcept { return is_up_; }
+  /// Bytes of the longest write that the node granted capsule or slots for; of the last connection.
+  [[nodiscard]] std::uint32_t longest_write() const noexcept { return grant_.longest_write(); }
   /// Of the last connection that was tried.
   [[nodiscard]] const transport::Address& address() const noexcept { return address_; }
   /// Times that a request had to wait for room in the send queue.

@@ -64,12 +64,14 @@ void RequestTable::submit(const IoRequestArgs& args) noexcept {
 
 // ---- Pieces
 
-std::uint32_t RequestTable::length_of_next(const Request& request) const noexcept {
-  const std::uint32_t longest = has_data(request.args.op) ? max_data_length_ : protocol::kMaxRangeLength;
+std::uint32_t RequestTable::length_of_next(const Request& request,
+                                           std::uint32_t longest_write) const noexcept {
+  std::uint32_t longest = has_data(request.args.op) ? max_data_length_ : protocol::kMaxRangeLength;
+  if (request.args.op == IoOp::write) longest = longest_write;
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(longest, request.args.length - request.taken));
 }
 
-std::optional<protocol::IoSubmission> RequestTable::next_piece() noexcept {
+std::optional<protocol::IoSubmission> RequestTable::next_piece(std::uint32_t longest_write) noexcept {
   check(prepared_ == kNone, "a piece is taken or refused before the next one");
   if (first_waiting_ == kNone || first_free_piece_ == kNone) return std::nullopt;
   const Request& request = requests_[first_waiting_];
@@ -83,7 +85,7 @@ std::optional<protocol::IoSubmission> RequestTable::next_piece() noexcept {
   piece.io.op = request.args.op;
   piece.io.fua = request.args.fua;
   piece.io.offset = ByteCount(request.args.offset + request.taken);
-  piece.io.length = length_of_next(request);
+  piece.io.length = length_of_next(request, longest_write);
   if (has_data(request.args.op) && !place_data(request, piece)) return std::nullopt;
   first_free_piece_ = next_free;
   prepared_ = index;

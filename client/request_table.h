@@ -51,9 +51,10 @@ class RequestTable {
   /// Takes a request that fits the volume; the table isn't full. One that has a waiter at a time.
   void submit(const IoRequestArgs& args) noexcept;
 
-  /// The next operation for the session, its data in registered memory and its checksum made. Nothing if no
-  /// request waits, or there is no memory or entry for it now. Ends in piece_taken() or piece_refused().
-  [[nodiscard]] std::optional<protocol::IoSubmission> next_piece() noexcept;
+  /// The next operation for the session, its data in registered memory and its checksum made; a write of at
+  /// most `longest_write` bytes. Nothing if no request waits, or there is no memory or entry for it now. Ends
+  /// in piece_taken() or piece_refused().
+  [[nodiscard]] std::optional<protocol::IoSubmission> next_piece(std::uint32_t longest_write) noexcept;
   void piece_taken() noexcept;
   /// The session didn't take it: the rest of its request isn't tried. True if no part of the request was ever
   /// taken: then it is forgotten without a completion if it is the youngest, for submit() to refuse.
@@ -84,7 +85,8 @@ class RequestTable {
     std::uint32_t next = kNone;
   };
 
-  [[nodiscard]] std::uint32_t length_of_next(const Request& request) const noexcept;
+  [[nodiscard]] std::uint32_t length_of_next(const Request& request,
+                                             std::uint32_t longest_write) const noexcept;
   [[nodiscard]] bool place_data(const Request& request, Piece& piece) noexcept;
   void leave_waiting(Request& request) noexcept;
   void finish_if_done(std::uint32_t index) noexcept;

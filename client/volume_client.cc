@@ -196,7 +196,7 @@ void VolumeClient::tell_outcomes() {
 /// Gives the session what waits, as far as it takes it.
 void VolumeClient::pump() {
   while (requests_.has_waiting()) {
-    const auto io = requests_.next_piece();
+    const auto io = requests_.next_piece(session_.longest_write());
     if (!io) return;
     const StatusCode status = session_.submit(*io, clock_.now());
     check(status != StatusCode::queue_full, "there are as many pieces as the session takes operations");
@@ -242,15 +242,15 @@ void VolumeClient::act_on(const protocol::ConnectPath& action) {
   const Status connected =
       address ? link(path).connect(*address, action.attach) : tl::unexpected(address.error());
   if (connected) return;
-  path_trouble_ = connected.error().describe();
-  report(ClientEvent::Kind::path, LogLevel::warning,
-         "path " + std::to_string(path.value()) + " to " + std::string(action.address.view()) +
-             " can't be connected: " + path_trouble_);
+  tell_trouble(path, std::string(action.address.view()), "can't be connected", connected.error().describe());
   outcomes_.push_back({path, action.attach.epoch, connected.error().code});
 }
 
 void VolumeClient::act_on(const protocol::KillPath& action) {
   PathLink& path = link(action.path);
+  if (const std::string why = describe(action.why, path); !why.empty()) {
+    tell_trouble(action.path, to_string(path.address()), "is given up", why);
+  }
   if (path.has_connection() && path.epoch() == action.epoch) return path.close();
   outcomes_.push_back({action.path, action.epoch});  // no connection ever came of it
 }
@@ -319,17 +319,17 @@ void VolumeClient::on_control_change(const std::string& whom, const Error& why) 
 
 void VolumeClient::on_path_up(PathLink& path, const protocol::PathAccept& grant) {
   session_.on_path_accepted(grant, clock_.now());
+  const bool is_up = session_.paths().is_current(path.id(), path.epoch(), protocol::PathState::up);
   after_event();
+  if (!is_up) return;  // of no use, and given up
   report(
       ClientEvent::Kind::path, LogLevel::info,
       name() + ": path " + std::to_string(path.id().value()) + " to " + to_string(path.address()) + " is up");
 }
 
 void VolumeClient::on_path_failed(PathLink& path, const Error& why) {
-  path_trouble_ = to_string(path.address()) + ": " + why.describe();
-  report(ClientEvent::Kind::path, LogLevel::warning,
-         name() + ": path " + std::to_string(path.id().value()) + " to " + to_string(path.address()) +
-             (path.is_up() ? " is lost: " : " can't be connected: ") + why.describe());
+  tell_trouble(path.id(), to_string(path.address()), path.is_up() ? "is lost" : "can't be connected",
+               why.describe());
   if (!path.is_up()) return;  // on_path_gone tells the session
   session_.on_path_failed(path.id(), path.epoch(), clock_.now());
   after_event();
@@ -419,7 +419,7 @@ VolumeInfo VolumeClient::info() const {
   info.gvn = session_.gvn();
   info.size_bytes = session_.size().value();
   info.block_size = session_.block_size();
-  info.largest_io_bytes = config_.session.max_data_length;
+  info.largest_io_bytes = session_.longest_write();
   info.read_only = config_.session.mode == protocol::AccessMode::read_only;
   info.write_back = policy_ == protocol::WritePolicy::write_back;
   return info;
@@ -441,6 +441,41 @@ std::string VolumeClient::name() const {
   name.insert(0, "volume=");
   if (session_.gvn() != Gvn(0)) name += " gvn=" + to_string(session_.gvn());
   return name + " client=" + std::string(config_.session.client.view());
+}
+
+/// Empty: nothing that anybody has to be told.
+std::string VolumeClient::describe(protocol::PathEnd end, const PathLink& path) const {
+  const auto in_ms = [](Duration time) {
+    return std::to_string(time / std::chrono::milliseconds(1)) + " ms";
+  };
+  const protocol::ClientConfig& session = config_.session;
+  switch (end) {
+    case protocol::PathEnd::not_needed:
+    case protocol::PathEnd::broken:
+      return {};
+    case protocol::PathEnd::bad_grant:
+      return "the node granted what wasn't asked for";
+    case protocol::PathEnd::small_slots: {
+      const std::string needed = std::to_string(session_.shortest_useful_slot()) + " bytes";
+      return "the node's largest slot takes writes of " + std::to_string(path.longest_write()) +
+             " bytes, and one of " + needed +
+             " is to be sent: let session.slots in the node's configuration have some of " + needed;
+    }
+    case protocol::PathEnd::silent:
+      return "no sign of life for " + in_ms(session.keepalive_interval * session.keepalive_misses);
+    case protocol::PathEnd::unanswered:
+      return "a request had no answer within " + in_ms(session.io_timeout);
+    case protocol::PathEnd::wrong_response:
+      return "it brought an answer that no request can have";
+  }
+  return {};
+}
+
+void VolumeClient::tell_trouble(PathId path, const std::string& address, const std::string& what,
+                                const std::string& why) {
+  path_trouble_ = address + ": " + why;
+  report(ClientEvent::Kind::path, LogLevel::warning,
+         name() + ": path " + std::to_string(path.value()) + " to " + address + " " + what + ": " + why);
 }
 
 void VolumeClient::report(ClientEvent::Kind kind, LogLevel level, const std::string& text) const {

@@ -106,6 +106,9 @@ class VolumeClient final : public runtime::Turning, private ControlHandler, priv
   [[nodiscard]] StatusCode refusal_of(const IoRequestArgs& args) const noexcept;
   [[nodiscard]] bool is_intact(const Piece& piece, std::uint32_t crc) const noexcept;
   [[nodiscard]] std::string name() const;
+  [[nodiscard]] std::string describe(protocol::PathEnd end, const PathLink& path) const;
+  void tell_trouble(protocol::PathId path, const std::string& address, const std::string& what,
+                    const std::string& why);
   [[nodiscard]] PathLink& link(protocol::PathId path) { return *paths_.at(path.value()); }
   void report(ClientEvent::Kind kind, transport::LogLevel level, const std::string& text) const;
 

@@ -39,11 +39,23 @@ struct ConnectPath {
   PathAttach attach;
 };
 
+/// Why a session gives a connection up.
+enum class PathEnd : std::uint8_t {
+  not_needed,      ///< its session is over
+  broken,          ///< the owner said so
+  bad_grant,       ///< the node granted what wasn't asked for
+  small_slots,     ///< no slot takes the longest of the writes that are outstanding
+  silent,          ///< no sign of life
+  unanswered,      ///< a request on it has had no answer for too long
+  wrong_response,  ///< an answer that no request on it can have
+};
+
 /// Take the connection's queue pair to ERR, flush it, destroy it; then, and only then, on_path_destroyed.
 /// Also for a connection attempt that is still under way.
 struct KillPath {
   PathId path;
   PathEpoch epoch;
+  PathEnd why = PathEnd::not_needed;
 };
 
 /// Ask for a sign of life on this path.

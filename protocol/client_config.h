@@ -27,7 +27,7 @@ struct ClientConfig {
   std::uint32_t max_window =
       kDefaultWindowSize;  ///< a power of two; the smaller of this and the node's counts
   std::uint16_t path_depth = kDefaultPathDepth;    ///< requests in flight to ask for on each path
-  std::uint32_t max_data_length = kMaxDataLength;  ///< bytes; the caller splits longer reads and writes
+  std::uint32_t max_data_length = kMaxDataLength;  ///< bytes of the longest read or write
 
   OnLoss on_loss = OnLoss::queue;
   Duration loss_deadline = std::chrono::seconds(30);

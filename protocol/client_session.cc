@@ -59,7 +59,8 @@ std::string_view to_string(SessionPhase phase) noexcept {
 ClientSession::ClientSession(const ClientConfig& config)
     : config_(config),
       actions_(max_actions(config)),
-      io_({config.max_outstanding, config.max_window, config.io_timeout}, config.reconnect, actions_) {}
+      io_({config.max_outstanding, config.max_window, config.io_timeout}, config.reconnect, actions_),
+      longest_write_(config.max_data_length) {}
 
 void ClientSession::begin_event() const {
   check(actions_.view().empty(), "the owner does a session's actions before the next event");
@@ -257,7 +258,8 @@ StatusCode ClientSession::submit(const IoSubmission& io, Instant now) {
   if (closing_) return StatusCode::shutting_down;
   if (acknowledged_gvn_ == Gvn(0) || gave_up_) return StatusCode::unavailable;
   if (config_.mode == AccessMode::read_only && changes_data(io.op)) return StatusCode::read_only;
-  if (!is_valid(io, {size_, block_size_, config_.max_data_length})) return StatusCode::invalid_request;
+  const std::uint32_t longest = io.op == IoOp::write ? longest_write_ : config_.max_data_length;
+  if (!is_valid(io, {size_, block_size_, longest})) return StatusCode::invalid_request;
   if (io_.full()) return StatusCode::queue_full;
   io_.submit(io, now);
   return StatusCode::ok;
@@ -276,7 +278,7 @@ void ClientSession::act_on_verdict(ResponseVerdict verdict, PathId path, Instant
     case ResponseVerdict::fine:
       break;
     case ResponseVerdict::path_broken:
-      kill_paths(mask_of(path), now);
+      kill_path(path, PathEnd::wrong_response, now);
       break;
     case ResponseVerdict::session_over:
     case ResponseVerdict::session_confused:
@@ -333,9 +335,12 @@ void ClientSession::on_tick(Instant now) {
   begin_event();
   if (io_.in_session()) {
     connect_due_paths(now);
-    PathMask doomed = io_.overdue(now);  // a timed-out request kills its connection
-    check_keepalives(doomed, now);
-    kill_paths(doomed, now);
+    const PathMask unanswered = io_.overdue(now);  // a timed-out request kills its connection
+    const PathMask silent = check_keepalives(now);
+    // All of them at once, so that nothing is sent again on one that is next.
+    disconnect(silent, PathEnd::silent);
+    disconnect(static_cast<PathMask>(unanswered & ~silent), PathEnd::unanswered);
+    send_again(unanswered | silent, now);
   }
   const bool waits_for_answer = phase_ == SessionPhase::opening || phase_ == SessionPhase::reopening ||
                                 phase_ == SessionPhase::joining || phase_ == SessionPhase::closing;

@@ -86,6 +86,12 @@ class ClientSession {
   [[nodiscard]] std::uint32_t block_size() const noexcept { return block_size_; }
   [[nodiscard]] const OutstandingTable& outstanding() const noexcept { return io_.table(); }
   [[nodiscard]] const PathSet& paths() const noexcept { return io_.paths(); }
+  /// Bytes of the longest write that submit() takes now: what every path that is up has slots for, or the
+  /// last ones had. The caller splits longer ones.
+  [[nodiscard]] std::uint32_t longest_write() const noexcept { return longest_write_; }
+  /// Bytes that a path must have room for, in capsule or slot, to be of use: a block, and what is
+  /// outstanding.
+  [[nodiscard]] std::uint32_t shortest_useful_slot() const noexcept;
 
  private:
   enum class CloseStep : std::uint8_t { finish_io, tell_node, tell_master };
@@ -110,8 +116,12 @@ class ClientSession {
   void end(StatusCode reason, Instant now);
 
   void connect_due_paths(Instant now);
-  void check_keepalives(PathMask& doomed, Instant now);
-  void kill_paths(PathMask doomed, Instant now);
+  [[nodiscard]] std::optional<PathEnd> fault_of(const PathAccept& grant) const;
+  void note_longest_write(const PathAccept& grant);
+  [[nodiscard]] PathMask check_keepalives(Instant now);
+  void disconnect(PathMask paths, PathEnd why);
+  void send_again(PathMask lost, Instant now);
+  void kill_path(PathId path, PathEnd why, Instant now);
   void leave_session();
   void note_paths(Instant now);
   void give_up(Instant now);
@@ -152,6 +162,7 @@ class ClientSession {
   NodeId acknowledged_node_;
   BootId acknowledged_boot_;
   Cookie cookie_;
+  std::uint32_t longest_write_;  ///< bytes
 
   Standing standing_ = Standing::lost;
   std::optional<Instant> lost_since_;  ///< since when no path is up

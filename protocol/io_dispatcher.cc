@@ -1,5 +1,6 @@
 #include "protocol/io_dispatcher.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "protocol/base/check.h"
@@ -26,6 +27,18 @@ IoDispatcher::IoDispatcher(const Limits& limits, Backoff backoff, ClientActions&
       table_(limits.max_outstanding, limits.max_window),
       overlaps_(limits.max_outstanding),
       paths_(backoff) {}
+
+std::uint32_t IoDispatcher::longest_write() const noexcept {
+  std::uint32_t longest = 0;
+  for (Id id = 0; id < table_.capacity(); ++id) {
+    const Operation& operation = table_[id];
+    const bool is_unanswered = operation.state == OperationState::waiting ||
+                               operation.state == OperationState::ready ||
+                               operation.state == OperationState::sent;
+    if (is_unanswered) longest = std::max(longest, data_to_send(operation.io));
+  }
+  return longest;
+}
 
 void IoDispatcher::submit(const IoSubmission& io, Instant now) {
   const Id id = table_.claim();

@@ -44,6 +44,8 @@ class IoDispatcher {
   [[nodiscard]] const OutstandingTable& table() const noexcept { return table_; }
   [[nodiscard]] bool idle() const noexcept { return table_.size() == 0; }
   [[nodiscard]] bool full() const noexcept { return table_.full(); }
+  /// Bytes of the longest write that is still to be sent, or may have to be again.
+  [[nodiscard]] std::uint32_t longest_write() const noexcept;
 
   /// Takes a valid operation in; sends it if C1, window and paths allow. The table isn't full.
   void submit(const IoSubmission& io, Instant now);

@@ -1,5 +1,6 @@
 #include "protocol/private_data.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "protocol/base/check.h"
@@ -49,6 +50,13 @@ bool PathAccept::is_consistent() const noexcept {
   }
   return path.value() < kMaxPaths && depth >= 1 && depth <= kMaxPathDepth && epoch != PathEpoch(0) &&
          gvn != Gvn(0) && in_capsule_limit <= kMaxInCapsuleData && count <= kMaxSlots;
+}
+
+std::uint32_t PathAccept::longest_write() const noexcept {
+  std::uint32_t longest = in_capsule_limit;
+  for (const SlotClass& slot_class : slots)
+    longest = std::max(longest, slot_class.slot_size);
+  return longest;
 }
 
 bool PathReject::is_consistent() const noexcept {

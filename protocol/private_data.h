@@ -94,6 +94,8 @@ struct PathAccept {
     visit("slots", self.slots, "classes of slots, one after the other in the region");
   }
   [[nodiscard]] bool is_consistent() const noexcept;
+  /// Bytes of the longest write that capsule or slots take.
+  [[nodiscard]] std::uint32_t longest_write() const noexcept;
   friend constexpr bool operator==(const PathAccept&, const PathAccept&) = default;
 };
 

@@ -48,6 +48,8 @@ std::vector<Completion> TestClient::take() {
 }
 
 SmallCluster::SmallCluster(std::uint64_t seed) : network(seed, network_config()) {
+  slots.push_back({64 * 1024, 8});
+  slots.push_back({1024 * 1024, 2});
   network.add_host("master-a", {kMasters[0].host});
   network.add_host("master-b", {kMasters[1].host});
   network.add_host("node", {kNodeAddresses[0].host, kNodeAddresses[1].host});
@@ -143,8 +145,7 @@ void SmallCluster::start_node() {
   SmallNode::Config config;
   config.addresses = kNodeAddresses;
   config.volume = kVolume;
-  config.slots.push_back({64 * 1024, 8});
-  config.slots.push_back({1024 * 1024, 2});
+  config.slots = slots;
   std::vector<std::unique_ptr<transport::Provider>> providers;
   for (const transport::Address& address : kNodeAddresses)
     providers.push_back(open_provider(address.host));

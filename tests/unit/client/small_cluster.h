@@ -81,6 +81,7 @@ class SmallCluster {
   transport::sim::Network network;
   master::MemoryMetadataStore store;
   SmallDisk disk;
+  protocol::FixedVector<protocol::SlotClass, protocol::kMaxSlotClasses> slots;  ///< of the node's next start
   std::vector<std::unique_ptr<SmallMaster>> masters;
   std::size_t master_in_charge = 0;
   std::unique_ptr<SmallNode> node;

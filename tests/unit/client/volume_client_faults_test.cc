@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -104,6 +106,60 @@ TEST_CASE("a path that dies under load costs no error: its requests go over the 
   write_for(milliseconds(100));
   CHECK(writer.outcomes.size() == 1);  // ok, all of them
   writer.check_disk(cluster.disk);
+}
+
+/// Whether the client has said something with all of these words in it.
+bool has_said(const TestClient& client, const std::vector<std::string>& words) {
+  return std::ranges::any_of(client.events, [&](const std::string& text) {
+    return std::ranges::all_of(words,
+                               [&](const std::string& word) { return text.find(word) != std::string::npos; });
+  });
+}
+
+TEST_CASE("writes longer than a node's largest slot are sent to it in pieces") {
+  SmallCluster cluster;
+  cluster.stop_node();
+  cluster.slots.clear();
+  cluster.slots.push_back({64 * 1024, 8});
+  cluster.start_node();
+  TestClient& client = cluster.open_client();
+  CHECK(client.core->info().largest_io_bytes == 64 * 1024);
+  const auto data = pattern(1U << 20U, 1);
+  CHECK(cluster.write(client, 0, data) == StatusCode::ok);
+  CHECK(std::equal(data.begin(), data.end(), cluster.disk.bytes.begin()));
+  CHECK(cluster.node->writes_done == 16);
+}
+
+TEST_CASE("a node whose slots don't take a write that is under way is told from one that isn't there") {
+  SmallCluster cluster;
+  TestClient& client = cluster.open_client();
+  cluster.node->holds = is_write;
+  const auto data = pattern(1U << 20U, 1);
+  REQUIRE(client.core->submit(request(1, 0, data)) == StatusCode::ok);
+  REQUIRE(cluster.run_until([&] { return cluster.node->held() == 1; }));
+  const auto long_slots = cluster.slots;
+  cluster.stop_node();
+  cluster.slots.clear();
+  cluster.slots.push_back({64 * 1024, 8});
+  cluster.start_node();
+  CHECK(cluster.run_until([&] {
+    return has_said(client, {"is given up", "65536", "1048576", "session.slots"});
+  }));
+  CHECK(client.core->describe_progress().find("session.slots") != std::string::npos);
+  cluster.stop_node();
+  cluster.slots = long_slots;
+  cluster.start_node();
+  CHECK(cluster.run_until([&] { return client.core->has_completed(); }));
+  CHECK(client.take().front().status == StatusCode::ok);
+  CHECK(std::equal(data.begin(), data.end(), cluster.disk.bytes.begin()));
+}
+
+TEST_CASE("a path that is given up for its silence is told of") {
+  SmallCluster cluster;
+  TestClient& client = cluster.open_client();
+  REQUIRE(cluster.run_until([&] { return all_paths_up(client); }));
+  cluster.network.partition("10.0.1.10", "10.0.1.1");
+  CHECK(cluster.run_until([&] { return has_said(client, {"path 0", "is given up", "no sign of life"}); }));
 }
 
 TEST_CASE("the data of a write that was sent over both paths is written once") {

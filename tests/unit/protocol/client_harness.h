@@ -149,7 +149,7 @@ class ClientHarness {
     accept.gvn = attach.gvn;
     accept.in_capsule_limit = 4096;
     accept.region_key = 1;
-    accept.slots.push_back({64 * 1024, slots});
+    accept.slots.push_back({slot_size, slots});
     return accept;
   }
   void accept(const PathAttach& attach) {
@@ -253,6 +253,7 @@ class ClientHarness {
   std::uint32_t window = 16;
   std::uint16_t depth = 8;
   std::uint16_t slots = 4;
+  std::uint32_t slot_size = 64 * 1024;
 };
 
 }  // namespace sluice::protocol::test

@@ -234,6 +234,7 @@ TEST_CASE("attack 21, C2: a timed-out request kills its path and is sent again, 
   CHECK(client.all<KillPath>().empty());
   client.tick(milliseconds(4));
   CHECK(client.one<KillPath>().path == post.path);
+  CHECK(client.one<KillPath>().why == PathEnd::unanswered);
   CHECK(client.one<PostIo>().request.seq == post.request.seq);
   CHECK(client.submit(IoOp::write, 2, 7) == StatusCode::ok);  // the caller's rewrite waits its turn
   CHECK(client.none<PostIo>());
@@ -267,6 +268,7 @@ TEST_CASE("answers that make no sense kill the path and nothing else", "[client]
   }
   client.respond(wrong);
   CHECK(client.one<KillPath>().path == post.path);
+  CHECK(client.one<KillPath>().why == PathEnd::wrong_response);
   CHECK(client.completed().empty());
   CHECK(client.one<PostIo>().request.seq == post.request.seq);
 }
@@ -381,9 +383,10 @@ TEST_CASE("a silent path is asked for a sign of life, and killed after three int
   CHECK(client.one<SendKeepalive>().message == Keepalive{true, 41});
   client.tick(milliseconds(1500));
   CHECK(client.one<KillPath>().path != asked.path);
+  CHECK(client.one<KillPath>().why == PathEnd::silent);
 }
 
-TEST_CASE("a grant that can't carry the volume's writes, or isn't for this session, is no path", "[R1]") {
+TEST_CASE("a grant that can't carry one block, or isn't for this session, is no path", "[R1]") {
   ClientHarness client;
   client.open();
   client.answer_open(client.one<SendOpen>().id, client.granted(gvn_of(1)));
@@ -391,9 +394,12 @@ TEST_CASE("a grant that can't carry the volume's writes, or isn't for this sessi
   const PathAttach attach = client.all<ConnectPath>()[0].attach;
   CHECK(attach.cookie == Cookie(1000 + gvn_of(1).value()));
   PathAccept accept = client.grant(attach);
+  PathEnd why = PathEnd::bad_grant;
   SECTION("too small slots") {
+    accept.in_capsule_limit = 0;
     accept.slots.clear();
-    accept.slots.push_back({4096, 1});
+    accept.slots.push_back({512, 1});
+    why = PathEnd::small_slots;
   }
   SECTION("another version") {
     accept.gvn = gvn_of(8);
@@ -407,6 +413,39 @@ TEST_CASE("a grant that can't carry the volume's writes, or isn't for this sessi
   client.session.on_path_accepted(accept, client.now);
   client.collect();
   CHECK(client.one<KillPath>().path == attach.path);
+  CHECK(client.one<KillPath>().why == why);
+}
+
+TEST_CASE("writes are no longer than the slots of every path that is up, reads are", "[R1]") {
+  ClientHarness client;
+  client.open();
+  client.answer_open(client.one<SendOpen>().id, client.granted(gvn_of(1)));
+  client.answer_session(client.one<SendSessionOpen>().id, client.acknowledged(gvn_of(1)));
+  const std::vector<ConnectPath> connects = client.all<ConnectPath>();
+  CHECK(client.session.longest_write() == client.config.max_data_length);
+  client.accept(connects[0].attach);
+  CHECK(client.session.longest_write() == 16 * ClientHarness::kBlock);
+  client.slot_size = 4 * ClientHarness::kBlock;
+  client.accept(connects[1].attach);
+  CHECK(client.session.longest_write() == 4 * ClientHarness::kBlock);
+  CHECK(client.submit(IoOp::write, 1, 0, 5) == StatusCode::invalid_request);
+  CHECK(client.submit(IoOp::write, 2, 0, 4) == StatusCode::ok);
+  CHECK(client.submit(IoOp::read, 3, 8, 16) == StatusCode::ok);
+}
+
+TEST_CASE("a path without a slot for a write that waits to be sent again is given up until there is one",
+          "[R1][C5]") {
+  Established client;
+  const PostIo first = client.post(IoOp::write, 1, 0, 16);
+  client.respond(first, StatusCode::no_session);
+  client.slot_size = 8 * ClientHarness::kBlock;
+  CHECK(client.replace(gvn_of(2), 2).empty());
+  CHECK(client.one<KillPath>().why == PathEnd::small_slots);
+  CHECK(client.session.shortest_useful_slot() == 16 * ClientHarness::kBlock);
+  client.slot_size = 16 * ClientHarness::kBlock;
+  client.destroy_path(0);
+  client.accept(client.one<ConnectPath>().attach);
+  CHECK(client.one<PostIo>().tag == 1);
 }
 
 TEST_CASE("a path that was refused is tried again, slower each time, and one that broke while connecting too",
