@@ -88,6 +88,8 @@ void CopySource::send(Piece& piece) {
   }
   piece.is_sending = sent.has_value();
   if (sent || sent.error().code == StatusCode::queue_full) return;
+  // Whoever asked waits for an answer as long as its connection lives: it is to ask again.
+  refuse(piece.asker, piece.read, StatusCode::unavailable);
   pieces_.erase(piece.number);
 }
 

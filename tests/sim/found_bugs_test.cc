@@ -90,6 +90,25 @@ TEST_CASE("found: a copy asks for no more than the volume has", "[sim][found]") 
   scene.finish(0);
 }
 
+// Seed 5961059657358659996: the old node couldn't register its memory for the new one's connection, and
+// dropped what it had read without a word; the new node waited for it ever after, and nobody could open the
+// volume.
+TEST_CASE("found: a piece that the old node can't send is asked for again", "[sim][found]") {
+  Scene scene(Scene::quiet());
+  const std::size_t old_home = scene.home();
+  write_everything(scene, 0);
+  SimDisk& disk = scene.cluster.disk(old_home);
+  disk.strike_next(DiskFault::slow, 1);
+  scene.start_move();
+  REQUIRE(scene.until([&] { return disk.count(DiskFault::slow) == 1; }));
+  transport::sim::Faults& faults = scene.cluster.network().faults();
+  faults.strike_next(transport::sim::FaultKind::registration_failure);
+  REQUIRE(scene.until([&] { return scene.home() != old_home; }));
+  CHECK(faults.count(transport::sim::FaultKind::registration_failure) == 1);
+  CHECK(scene.outcome(scene.read(0, 0, kBlocks)) == StatusCode::ok);
+  scene.finish(0);
+}
+
 // Seed 10657551333384301670: a stopped process found a reply to its connect when it went on, although the
 // peer had hung up meanwhile; the simulated transport looked up the peer of a connection that was no more.
 TEST_CASE("found: a stopped client whose connection was accepted and ended meanwhile connects again",

@@ -38,6 +38,14 @@ void put(std::vector<std::byte>& frame, std::size_t offset, Word word) {
   std::memcpy(frame.data() + offset, &word, sizeof word);
 }
 
+/// The sequence number that a frame carries; 0 if it was cut before it.
+std::uint64_t seq_of(const std::vector<std::byte>& frame) {
+  constexpr std::size_t kSeqOffset = 16;
+  std::uint64_t seq = 0;
+  if (frame.size() >= kSeqOffset + sizeof seq) std::memcpy(&seq, frame.data() + kSeqOffset, sizeof seq);
+  return seq;
+}
+
 void seal(std::vector<std::byte>& frame) {
   put(frame, kCrcOffset, crc32c(std::span(frame).first(kCrcOffset)));
 }
@@ -332,6 +340,9 @@ void Stranger::poke(Frame& frame) {
       break;
     default:  // sent before, on this connection or an older one
       if (!sent_.empty()) frame = sent_[dice_.below(sent_.size())];
+      // What was misused may have been the first that the node saw of its number: then this is its
+      // repetition.
+      misused_.erase(seq_of(frame));
       return;
   }
   seal(frame);
