@@ -208,9 +208,10 @@ Status export_image(Context& context, const Arguments& arguments) {
 std::span<const Command> transfer_commands() {
   static const std::vector<Command> commands{
       {{"volume import",
-        "Copies a raw image into a volume, which keeps what it has beyond the image's end",
+        "Copies a raw image into a volume, which keeps what it has beyond the image's end; holes and zeroes "
+        "take no space in it",
         {{"FILE"}, {"NAME"}},
-        {{"create", "", "make the volume first, as large as the file; holes and zeroes take no space in it"},
+        {{"create", "", "make the volume first, as large as the file"},
          {"verify", "", "read everything back and compare"},
          {"depth", "N", "requests of 1 MiB under way (8)"}}},
        import},

@@ -27,6 +27,9 @@ enum Step : std::uint8_t {
   making_durable,  ///< a flush, or behind `allocating`
 };
 
+constexpr int kPunchHole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+constexpr int kZeroRange = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+
 constexpr bool is_temporary(int result) noexcept {
   return result == -EAGAIN || result == -EINTR;
 }
@@ -61,14 +64,11 @@ void begin(UringOperation& operation) noexcept {
       operation.kind = Kind::sync_data;
       break;
     case IoOp::discard:
-      operation.step = allocating;
-      operation.kind = Kind::allocate;
-      operation.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-      break;
     case IoOp::write_zeroes:
+      // A hole reads as zeroes, in a file and on a device, and takes no room.
       operation.step = allocating;
       operation.kind = Kind::allocate;
-      operation.mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+      operation.mode = kPunchHole;
       break;
   }
 }
@@ -136,6 +136,10 @@ std::optional<StatusCode> UringStorage::after_transfer(UringOperation& operation
 std::optional<StatusCode> UringStorage::after_allocate(UringOperation& operation, int result) noexcept {
   if (is_unsupported(result)) {
     if (operation.request.op == IoOp::discard) return StatusCode::ok;  // any content will do: what was there
+    if (operation.mode == kPunchHole) {
+      operation.mode = kZeroRange;
+      return std::nullopt;
+    }
     operation.step = writing_zeroes;
     operation.kind = Kind::write;
     operation.mode = durability(operation.request);

@@ -80,6 +80,39 @@ class FullDiskTest(unittest.TestCase):
                 subprocess.run(["umount", mount], check=False)
 
 
+class SparseTest(unittest.TestCase):
+    def test_a_sparse_image_stays_sparse_in_a_volume_that_had_other_data(self):
+        with Cluster(nodes=2) as cluster:
+            full, sparse = cluster.path("full.img"), cluster.path("sparse.img")
+            with open(full, "wb") as file:
+                file.write(os.urandom(24 << 20))
+            with open(sparse, "wb") as file:
+                file.write(os.urandom(1 << 20))
+                file.write(bytes(4 << 20))  # zeroes that are no hole
+                file.seek(20 << 20)
+                file.write(os.urandom(1 << 20))
+                file.truncate(24 << 20)
+            cluster.make_volume("v", "24M")
+            cluster.sluice("volume", "import", full, "v")
+            self.assertGreaterEqual(self.allocated_mib(cluster), 24)
+            cluster.sluice("volume", "import", "--verify", sparse, "v")
+            self.assertLess(self.allocated_mib(cluster), 4)
+            # Nor does a move fill it up.
+            here = cluster.json("volume", "info", "v")["node"]
+            there = next(node["id"] for node in cluster.json("node", "ls") if node["id"] != here)
+            cluster.sluice("volume", "migrate", "v", "--to", str(there))
+            wait_until(lambda: self.allocated_mib(cluster) < 4, "the old node has given its room back")
+            copy = cluster.path("copy.img")
+            cluster.sluice("volume", "export", "v", copy)
+            subprocess.run(["cmp", sparse, copy], check=True)
+
+    def allocated_mib(self, cluster):
+        """Of all volumes' files, on all nodes."""
+        files = [os.path.join(folder, name)
+                 for node in cluster.nodes for folder, _, names in os.walk(node.data) for name in names]
+        return sum(os.stat(path).st_blocks * 512 for path in files) / (1 << 20)
+
+
 class GarbageTest(unittest.TestCase):
     def test_garbage_is_refused_and_disturbs_nobody(self):
         """Attack 34: random, truncated and replayed frames, forged versions and cookies, to both daemons."""

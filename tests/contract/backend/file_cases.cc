@@ -192,11 +192,12 @@ TEST_CASE("A removed volume's file takes no room") {
   CHECK(allocated_bytes(stage.path()) <= 64 * 1024);
 }
 
-TEST_CASE("Discarding gives a file's room back") {
+TEST_CASE("Discarding and writing zeroes give a file's room back") {
+  const auto op = GENERATE(protocol::IoOp::discard, protocol::IoOp::write_zeroes);
   FileStage stage;
   const auto storage = stage.create_and_open(kVolume, kPage);
   REQUIRE(stage.write(*storage, 0, filled(1U << 20U, 1)) == StatusCode::ok);
-  REQUIRE(stage.range(*storage, protocol::IoOp::discard, 0, 1U << 20U) == StatusCode::ok);
+  REQUIRE(stage.range(*storage, op, 0, 1U << 20U) == StatusCode::ok);
   CHECK(allocated_bytes(stage.path()) <= 64 * 1024);
 }
 
