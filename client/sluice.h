@@ -15,12 +15,14 @@
 #ifndef SLUICE_H
 #define SLUICE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stddef.h> /* NOLINT */
+#include <stdint.h> /* NOLINT */
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* NOLINTBEGIN: this is C. */
 
 /* Codes, the same as in logs and on the wire; sluice_code_name() tells all of them. */
 enum {
@@ -144,6 +146,8 @@ int sluice_discard_async(sluice_volume* volume, uint64_t offset, uint64_t length
                          sluice_done done, void* context);
 int sluice_write_zeroes_async(sluice_volume* volume, uint64_t offset, uint64_t length, unsigned flags,
                               sluice_done done, void* context);
+
+/* NOLINTEND */
 
 #ifdef __cplusplus
 }

@@ -121,7 +121,7 @@ int main(int argc, char** argv) {
   if (const auto status = runtime::configure(table, argc, argv, invocation)) return *status;
   const auto logging = runtime::Logging::open(options.log, table.program().name);
   if (!logging) {
-    std::fprintf(stderr, "sluice-master: %s\n", logging.error().describe().c_str());
+    static_cast<void>(std::fprintf(stderr, "sluice-master: %s\n", logging.error().describe().c_str()));
     return EXIT_FAILURE;
   }
   const Result<int> ended = master::run(options, invocation, **logging);

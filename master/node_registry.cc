@@ -12,7 +12,6 @@ using protocol::BootId;
 using protocol::FixedVector;
 using protocol::Heartbeat;
 using protocol::Hello;
-using protocol::kMaxNodeListEntries;
 using protocol::kMaxPaths;
 using protocol::ListNodes;
 using protocol::NodeAddress;

@@ -56,7 +56,7 @@ Status ControlLink::send(const ControlFrame& frame) {
   if (ended_by_us_ || !is_up())
     return fail(StatusCode::unavailable, "the connection to " + peer() + " is over");
   if (backlog_.empty()) {
-    const Status posted = post(frame, {}, std::nullopt);
+    Status posted = post(frame, {}, std::nullopt);
     if (posted || posted.error().code != StatusCode::queue_full) return posted;
   }
   if (backlog_.size() == kMaxBacklog) {

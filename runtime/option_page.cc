@@ -52,7 +52,7 @@ std::vector<std::string> split(const std::string& key) {
 }
 
 /// Sets `root`'s entry for a dotted key, making the groups on the way.
-void put(YAML::Node root, const std::string& key, const YAML::Node& value) {
+void put(const YAML::Node& root, const std::string& key, const YAML::Node& value) {
   const std::vector<std::string> parts = split(key);
   std::vector<YAML::Node> groups{root};
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {

@@ -219,6 +219,7 @@ Option& OptionTable::add(std::string key, std::vector<transport::Address>& field
       },
       [&field] {
         std::vector<std::string> texts;
+        texts.reserve(field.size());
         for (const transport::Address& address : field)
           texts.push_back(transport::to_string(address));
         return texts;

@@ -123,8 +123,8 @@ void Agent::prepare_hello() {
   hello_at_ = now_ + config_.hello_interval;
   verifies_.clear();
   ++hello_round_;
-  for (std::uint16_t i = 0; i < reactors_.size(); ++i) {
-    not_ready_.insert(i);
+  for (std::size_t i = 0; i < reactors_.size(); ++i) {
+    not_ready_.insert(static_cast<std::uint16_t>(i));
     reactors_[i]->post(PrepareHelloLetter{hello_round_});
   }
 }

@@ -47,9 +47,8 @@ Result<std::unique_ptr<NodeReactor>> NodeReactor::create(const NodeReactorConfig
   return node;
 }
 
-NodeReactor::NodeReactor(const NodeReactorConfig& config, const NodeIdentity& identity,
-                         NodeReactorParts parts)
-    : config_(config),
+NodeReactor::NodeReactor(NodeReactorConfig config, const NodeIdentity& identity, NodeReactorParts parts)
+    : config_(std::move(config)),
       identity_(identity),
       backend_(std::move(parts.backend)),
       clock_(parts.clock),
@@ -67,9 +66,9 @@ Status NodeReactor::start(std::vector<std::unique_ptr<transport::Provider>> prov
   memory_ = std::move(*memory);
   buffers_ = std::make_unique<BufferQueue>(*memory_);
   copy_source_ = std::make_unique<CopySource>(links_, *memory_, desk_);
-  if (const Status registered = backend_->register_buffers(memory_->all()); !registered) return registered;
+  if (Status registered = backend_->register_buffers(memory_->all()); !registered) return registered;
   for (auto& provider : providers) {
-    if (const Status added = add_rail(std::move(provider)); !added) return added;
+    if (Status added = add_rail(std::move(provider)); !added) return added;
   }
   const VolumeServices services{*this,    links_,       *memory_,  *buffers_,      random_,
                                 actions_, has_backlog_, identity_, config_.session};
@@ -78,7 +77,7 @@ Status NodeReactor::start(std::vector<std::unique_ptr<transport::Provider>> prov
       [this](protocol::RequestId request, const protocol::VolumeOrderAnswer& answer) {
         agent_.post(AnswerLetter{request, answer});
       });
-  if (const Status loaded = volumes_->load(); !loaded) return loaded;
+  if (Status loaded = volumes_->load(); !loaded) return loaded;
   report();
   return {};
 }

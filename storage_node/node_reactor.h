@@ -81,7 +81,7 @@ class NodeReactor final : public runtime::Turning,
  private:
   using Asker = std::variant<ControlAsker, runtime::Incoming, protocol::RequestId>;
 
-  NodeReactor(const NodeReactorConfig& config, const NodeIdentity& identity, NodeReactorParts parts);
+  NodeReactor(NodeReactorConfig config, const NodeIdentity& identity, NodeReactorParts parts);
   Status start(std::vector<std::unique_ptr<transport::Provider>> providers);
   Status add_rail(std::unique_ptr<transport::Provider> provider);
 

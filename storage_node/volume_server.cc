@@ -99,12 +99,11 @@ void VolumeServer::on_path_request(Path& path, std::span<const std::byte> messag
 }
 
 void VolumeServer::perform(const protocol::Execute& action) {
-  ServedPath* const served = find(action.path);
-  check(served != nullptr, "what is executed holds its path");
+  ServedPath& served = at(action.path);
   const ServerSession* const session = sessions_->session(action.path.gvn);
   const bool durable = session->config().policy == protocol::WritePolicy::write_through;
-  IoTask& task = served->tasks.take();
-  task.prepare(*this, served->path, action.attempt, session->request(action.attempt), durable);
+  IoTask& task = served.tasks.take();
+  task.prepare(*this, served.path, action.attempt, session->request(action.attempt), durable);
   ready_.push(task);
 }
 
@@ -130,7 +129,7 @@ bool VolumeServer::may_submit(IoTask& task) {
 void VolumeServer::on_bad_payload(IoTask& task) {
   const protocol::PathKey key = task.path().key();
   const protocol::AttemptId attempt = task.attempt();
-  find(key)->tasks.give_back(task);
+  at(key).tasks.give_back(task);
   tell([&](ServerActions& actions) { sessions_->on_bad_payload(key.gvn, attempt, actions); });
 }
 
@@ -139,7 +138,7 @@ void VolumeServer::on_io_done(IoTask& task, const protocol::IoOutcome& outcome) 
   const protocol::AttemptId attempt = task.attempt();
   read_data_ = task.take_data();
   read_length_ = task.length();
-  find(key)->tasks.give_back(task);  // before its path may go
+  at(key).tasks.give_back(task);  // before its path may go
   tell([&](ServerActions& actions) { sessions_->on_io_done(key.gvn, attempt, outcome, actions); });
   read_data_.reset();
   settle();
@@ -170,6 +169,12 @@ VolumeServer::ServedPath* VolumeServer::find(const protocol::PathKey& key) noexc
   const auto found = std::find_if(paths_.begin(), paths_.end(),
                                   [&](const auto& served) { return served->path.key() == key; });
   return found == paths_.end() ? nullptr : found->get();
+}
+
+VolumeServer::ServedPath& VolumeServer::at(const protocol::PathKey& key) noexcept {
+  ServedPath* const served = find(key);
+  check(served != nullptr, "what is under way on a path holds it");
+  return *served;
 }
 
 // ---- Paths
@@ -237,9 +242,7 @@ void VolumeServer::on_path_lost(Path& path, const Error& why) {
 }
 
 void VolumeServer::perform(const protocol::DestroyQueuePair& action) {
-  ServedPath* const served = find(action.path);
-  check(served != nullptr, "a queue pair that is to be destroyed is there");
-  served->path.disconnect();
+  at(action.path).path.disconnect();
 }
 
 void VolumeServer::on_path_disconnected(Path& path) {
@@ -365,7 +368,7 @@ Status VolumeServer::resize(ByteCount size) {
   if (size < state().size && session_count() > 0) {
     return fail(StatusCode::busy, "a session may still use what a smaller size would cut off");
   }
-  const Status resized = storage_->resize(size);
+  Status resized = storage_->resize(size);
   if (resized) keeper_.attach(*storage_);
   return resized;
 }

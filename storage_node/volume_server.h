@@ -131,6 +131,8 @@ class VolumeServer final : private PathHandler, private IoTaskHost, private Stat
   void reject(runtime::Incoming incoming, const protocol::PathReject& reject);
   Result<std::shared_ptr<SessionDomain>> domain_for(const protocol::PathKey& key, runtime::Rail rail);
   [[nodiscard]] ServedPath* find(const protocol::PathKey& key) noexcept;
+  /// One that is there: what is under way holds its path.
+  [[nodiscard]] ServedPath& at(const protocol::PathKey& key) noexcept;
   [[nodiscard]] std::string name(Gvn gvn) const;
 
   VolumeServices services_;

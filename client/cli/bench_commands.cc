@@ -146,7 +146,7 @@ Status bench(Context& context, const Arguments& arguments) {
   config.read_only = !is_writing(plan->pattern);
   config.queue_depth = std::max(config.queue_depth, static_cast<std::uint32_t>(plan->depth));
   std::optional<BenchResult> result;
-  Status outcome = with_volume(context, std::move(config), [&](client::BlockClient& volume) -> Status {
+  Status outcome = with_volume(context, config, [&](client::BlockClient& volume) -> Status {
     if (Status fits = fit_to_volume(*plan, volume.info()); !fits) return fits;
     const auto buffers = RegisteredBuffers::make(volume, plan->depth, plan->block_bytes);
     if (!buffers) return tl::unexpected(buffers.error());

@@ -59,7 +59,7 @@ Result<protocol::OpenAnswer> Context::locate(const std::string& name) {
   question.volume = volume->id;
   auto admin = master();
   if (!admin) return tl::unexpected(admin.error());
-  const auto answer = (*admin)->ask<protocol::OpenAnswer>(question);
+  auto answer = (*admin)->ask<protocol::OpenAnswer>(question);
   if (!answer) return answer;
   if (answer->status != StatusCode::ok) {
     return fail(answer->status, "the master can't say where volume \"" + name + "\" is");

@@ -38,7 +38,8 @@ std::string bash_completion(std::span<const Syntax* const> commands, const runti
   std::string second_cases;
   for (const auto& [first, second] : second_words) {
     append(first_words, first);
-    if (!second.empty()) second_cases += "    " + first + ") words='" + second + "' ;;\n";
+    if (second.empty()) continue;
+    second_cases.append("    ").append(first).append(") words='").append(second).append("' ;;\n");
   }
   std::string keys = "--output --config --help --version";
   for (const runtime::Option& option : options.options())

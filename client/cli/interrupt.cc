@@ -23,8 +23,8 @@ InterruptGuard::InterruptGuard() noexcept {
 }
 
 InterruptGuard::~InterruptGuard() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  static_cast<void>(std::signal(SIGINT, SIG_DFL));
+  static_cast<void>(std::signal(SIGTERM, SIG_DFL));
 }
 
 Status InterruptGuard::check() {

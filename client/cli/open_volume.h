@@ -10,11 +10,11 @@ namespace sluice::cli {
 
 /// Opens a volume, uses it, and gives it up whatever came of that, so that it isn't left held.
 template <typename Use>
-Status with_volume(Context& context, client::BlockClientConfig config, const Use& use) {
+Status with_volume(Context& context, const client::BlockClientConfig& config, const Use& use) {
   // Opening is patient. That there is no such volume or no master is told at once.
   if (const auto found = context.find_volume(config.volume); !found) return tl::unexpected(found.error());
   const InterruptGuard interrupts;
-  const auto volume = client::BlockClient::open(std::move(config));
+  const auto volume = client::BlockClient::open(config);
   if (!volume) return tl::unexpected(volume.error());
   Status outcome = use(**volume);
   Status closed = (*volume)->close();

@@ -21,7 +21,7 @@ Result<VolumeStatus> status_at_node(Context& context, const std::string& name) {
   if (!node) return tl::unexpected(node.error());
   protocol::VolumeStatusRequest question;
   question.volume = location->volume;
-  const auto status = (*node)->ask<VolumeStatus>(question);
+  auto status = (*node)->ask<VolumeStatus>(question);
   if (status && status->status != StatusCode::ok) {
     return fail(status->status, "node " + std::to_string(location->node.value()) +
                                     " has no answer about volume \"" + name + "\"");
@@ -102,9 +102,8 @@ Status info(Context& context, const Arguments& arguments) {
 /// Opens the volume over whoever holds it, which fences them for good, and gives it up again.
 Status fence(Context& context, const Arguments& arguments) {
   const std::string name = arguments.operand(0);
-  if (const Status sure =
-          require_yes(arguments, "ends every session of volume " + name +
-                                     " for good: its clients' writes are refused from then on");
+  if (Status sure = require_yes(arguments, "ends every session of volume " + name +
+                                               " for good: its clients' writes are refused from then on");
       !sure) {
     return sure;
   }
@@ -112,11 +111,10 @@ Status fence(Context& context, const Arguments& arguments) {
   config.steal = true;
   if (config.client.empty()) config.client = "operator-" + std::to_string(getpid());
   Gvn gvn;
-  const Status fenced =
-      with_volume(context, std::move(config), [&gvn](const client::BlockClient& volume) -> Status {
-        gvn = volume.info().gvn;
-        return {};
-      });
+  Status fenced = with_volume(context, config, [&gvn](const client::BlockClient& volume) -> Status {
+    gvn = volume.info().gvn;
+    return {};
+  });
   if (!fenced) return fenced;
   Record record;
   record.add("volume", name);

@@ -161,7 +161,7 @@ Status import(Context& context, const Arguments& arguments) {
   const bool is_verified = arguments.has("verify");
   const SteadyClock clock;
   const Instant start = clock.now();
-  const Status outcome =
+  Status outcome =
       with_volume(context, config_for(context, name, *depth), [&](BlockClient& volume) -> Status {
         const client::VolumeInfo info = volume.info();
         if (info.size_bytes < (*file)->size()) {
@@ -190,7 +190,7 @@ Status export_image(Context& context, const Arguments& arguments) {
   const SteadyClock clock;
   const Instant start = clock.now();
   std::uint64_t bytes = 0;
-  Status outcome = with_volume(context, std::move(config), [&](BlockClient& volume) -> Status {
+  Status outcome = with_volume(context, config, [&](BlockClient& volume) -> Status {
     bytes = volume.info().size_bytes;
     const auto file = ImageFile::create(arguments.operand(1), bytes, arguments.has("force"));
     if (!file) return tl::unexpected(file.error());

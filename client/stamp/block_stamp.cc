@@ -1,6 +1,7 @@
 #include "client/stamp/block_stamp.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "protocol/base/crc32c.h"
@@ -22,9 +23,9 @@ struct Sector {
 };
 
 std::uint32_t crc_of(std::span<const std::byte> sector) noexcept {
-  std::byte copy[kSectorBytes];
-  std::memcpy(copy, sector.data(), kSectorBytes);
-  std::memset(copy + offsetof(Sector, crc), 0, sizeof(std::uint32_t));
+  std::array<std::byte, kSectorBytes> copy;
+  std::memcpy(copy.data(), sector.data(), kSectorBytes);
+  std::memset(copy.data() + offsetof(Sector, crc), 0, sizeof(std::uint32_t));
   return crc32c(copy);
 }
 

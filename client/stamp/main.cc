@@ -2,11 +2,12 @@
 // keeps a journal of what was acknowledged, and tells any block that isn't what it must be: whatever was
 // killed, paused or cut off meanwhile.
 
+#include <csignal>
+#include <exception>
 #include <iostream>
 #include <string>
 
 #include <boost/program_options.hpp>
-#include <signal.h>
 
 #include "client/block_client.h"
 #include "client/stamp/block_stamp.h"
@@ -89,7 +90,7 @@ Result<client::BlockClientConfig> client_config(const po::variables_map& values)
 
 void print(const LoadReport& report, const client::VolumeInfo& volume) {
   using Milliseconds = std::chrono::duration<double, std::milli>;
-  std::cout << "{\"gvn\": \"" << to_string(volume.gvn) << "\", \"writes\": " << report.writes
+  std::cout << R"({"gvn": ")" << to_string(volume.gvn) << R"(", "writes": )" << report.writes
             << ", \"reads\": " << report.reads
             << ", \"seconds\": " << std::chrono::duration<double>(report.elapsed).count()
             << ", \"longest_stall_ms\": " << Milliseconds(report.longest_stall).count()
@@ -113,7 +114,7 @@ int run(const po::variables_map& values) {
   const bool is_load = values["mode"].as<std::string>() == "load";
   auto config = client_config(values);
   if (!config) return complain(config.error(), kBadArguments);
-  auto client = client::BlockClient::open(std::move(*config));
+  auto client = client::BlockClient::open(*config);
   if (!client) return complain(client.error(), kCouldNot);
   const client::VolumeInfo volume = (*client)->info();
   std::uint64_t blocks = values["blocks"].as<std::uint64_t>();
@@ -185,5 +186,8 @@ int main(int argc, char** argv) {
   } catch (const boost::program_options::error& error) {
     std::cerr << "sluice-stamp: " << error.what() << "; --help tells more\n";
     return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "sluice-stamp: " << error.what() << "\n";
+    return 1;
   }
 }

@@ -17,8 +17,8 @@ namespace sluice::storage_node {
 
 inline constexpr std::size_t kSuperblockSize = 4096;
 /// Far apart, so that nothing that goes wrong around one block reaches both.
-inline constexpr std::array<std::uint64_t, 2> kSuperblockOffsets{0, 512U * 1024U};
-inline constexpr ByteCount kDataOffset{1024U * 1024U};
+inline constexpr std::array<std::uint64_t, 2> kSuperblockOffsets{0, std::uint64_t{512} * 1024};
+inline constexpr ByteCount kDataOffset{std::uint64_t{1024} * 1024};
 
 using SuperblockBytes = std::array<std::byte, kSuperblockSize>;
 

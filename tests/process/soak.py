@@ -117,8 +117,9 @@ class Soak:
     def start_fio(self, uri):
         """A round of fio: it writes all of the volume at random, and reads and verifies all of it."""
         fio = Process(["fio", "--name=soak", "--ioengine=nbd", f"--uri={uri}", "--rw=randrw", "--bsrange=4k-64k",
-                       "--blockalign=4k", "--iodepth=16", "--verify=crc32c", "--verify_fatal=1", "--verify_backlog=256",
-                       "--size=64M", "--io_size=256M", f"--randseed={self.random.randrange(1 << 30)}"],
+                       "--blockalign=4k", "--iodepth=16", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0",
+                       "--verify_backlog=256", "--size=64M", "--io_size=256M",
+                       f"--randseed={self.random.randrange(1 << 30)}"],
                       self.cluster.path("fio.log"))
         self.cluster.processes.append(fio)
         wait_until(lambda: fio.is_running() or fio.popen.returncode == 0, "fio starts")

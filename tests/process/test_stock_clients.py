@@ -90,8 +90,8 @@ class LibnbdTest(unittest.TestCase):
 class FioTest(unittest.TestCase):
     def fio(self, uri, *options):
         return run("fio", "--name=verify", "--ioengine=nbd", f"--uri={uri}", "--rw=randrw", "--bsrange=4k-256k",
-                   "--blockalign=4k", "--iodepth=32", "--verify=crc32c", "--verify_fatal=1", "--verify_backlog=64",
-                   "--size=32M", "--io_size=96M", "--randrepeat=1", *options, timeout_s=240)
+                   "--blockalign=4k", "--iodepth=32", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0",
+                   "--verify_backlog=64", "--size=32M", "--io_size=96M", "--randrepeat=1", *options, timeout_s=240)
 
     def test_fio_verifies_mixed_random_io(self):
         with Cluster(paths=2) as cluster:
@@ -104,8 +104,8 @@ class FioTest(unittest.TestCase):
             cluster.make_volume("v", "32M")
             with exported(cluster) as uri:
                 load = Process(["fio", "--name=verify", "--ioengine=nbd", f"--uri={uri}", "--rw=randwrite", "--bs=4k",
-                                "--iodepth=32", "--verify=crc32c", "--verify_fatal=1", "--size=32M", "--time_based",
-                                "--runtime=8", "--do_verify=1"], cluster.path("fio.log"))
+                                "--iodepth=32", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0",
+                                "--size=32M", "--time_based", "--runtime=8", "--do_verify=1"], cluster.path("fio.log"))
                 cluster.processes.append(load)
                 for _ in range(4):
                     wait_until(lambda: not load.is_running() or len(cluster.json("volume", "ls")) == 1, "a moment")
