@@ -32,7 +32,7 @@ Master::Master(MasterConfig config, MetadataStore& store, const Clock& clock, tr
       service_(store),
       ledger_(store, service_),
       nodes_(ledger_),
-      orders_(*this),
+      orders_(*this, config_.order_timeout),
       volumes_(ledger_, nodes_, orders_, config_.max_volumes, log_),
       now_(clock.now()) {}
 
@@ -101,7 +101,8 @@ void Master::tick(Instant now) {
   lose_silent_nodes(now);
   if (manager_version() != ManagerVersion(0) && !has_taken_up_) take_up();
   volumes_.tick();
-  orders_.tick(now);
+  for (const DutyOutcome& outcome : orders_.tick(now))
+    volumes_.on_outcome(outcome);
   refusals_.tick(now);
 }
 

@@ -18,6 +18,8 @@ struct MasterConfig {
   std::uint64_t max_volumes = 10'000;
   /// A node whose heartbeats stay away for so long is lost, though its connection stands.
   std::chrono::milliseconds heartbeat_timeout{10'000};
+  /// A node that is up and hasn't answered an order for so long has failed to carry it out.
+  std::chrono::milliseconds order_timeout{60'000};
   runtime::KeepaliveConfig keepalive;
 };
 

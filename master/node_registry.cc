@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "master/node_name.h"
 #include "protocol/node_address.h"
 
 namespace sluice::master {
@@ -18,10 +19,6 @@ using protocol::NodeAddress;
 using protocol::NodeEntry;
 using protocol::NodeId;
 using protocol::NodeList;
-
-std::string name_of(NodeId node) {
-  return "node " + std::to_string(node.value());
-}
 
 /// "About as much" free space: within this part of the larger one. Measurements of one disk, taken one after
 /// the other, differ a little.

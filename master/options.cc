@@ -40,6 +40,10 @@ runtime::OptionTable make_option_table(MasterOptions& options) {
   table.add("max_volumes", options.master.max_volumes, {1, 1'000'000}, "Volumes in the cluster");
   table.add("heartbeat_timeout_ms", options.master.heartbeat_timeout, {1000, 600'000},
             "A node that hasn't given a heartbeat for so long is taken for lost");
+  table.add(
+      "order_timeout_ms", options.master.order_timeout, {1000, 86'400'000},
+      "An order that its node hasn't answered for so long has failed: longer than storage takes to make, "
+      "zero or give back a volume");
   table.add("keepalive.interval_ms", options.keepalive_interval, {10, 60'000},
             "Without a message for so long, a sign of life is asked for");
   table.add("keepalive.misses", options.keepalive_misses, {1, 100},

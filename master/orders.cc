@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "master/node_name.h"
 #include "protocol/base/check.h"
 
 namespace sluice::master {
@@ -131,9 +132,26 @@ void Orders::forget_node(NodeId node) {
   std::erase_if(tasks_, [node](const auto& entry) { return entry.first.second == node; });
 }
 
-void Orders::tick(Instant now) {
+std::vector<DutyOutcome> Orders::tick(Instant now) {
   now_ = now;
+  std::vector<DutyOutcome> outcomes = give_up_unanswered();
   send_due();
+  return outcomes;
+}
+
+/// An order that is answered after all is done all the same: it will be found so when it is given again.
+std::vector<DutyOutcome> Orders::give_up_unanswered() {
+  std::vector<DutyOutcome> outcomes;
+  for (auto& [key, task] : tasks_) {
+    if (task.outstanding == RequestId(0) || now_ < task.answer_by) continue;
+    forget_outstanding(key, task);
+    outcomes.push_back(failed(key, task,
+                              {StatusCode::timed_out,
+                               name_of(task.next_node(key.second)) + " didn't answer within " +
+                                   std::to_string(timeout_ / std::chrono::milliseconds(1)) +
+                                   " ms; if its storage takes longer, raise the master's order_timeout_ms"}));
+  }
+  return outcomes;
 }
 
 void Orders::send_due() {
@@ -164,6 +182,7 @@ void Orders::send(const Key& key, Task& task) {
     frame.message = order;
   }
   task.outstanding = frame.request_id;
+  task.answer_by = now_ + timeout_;
   ++up_[node];
   port_.send_to_node(node, frame);
 }
@@ -212,7 +231,10 @@ std::optional<DutyOutcome> Orders::on_answer(NodeId node, RequestId id, const Vo
   auto& [key, task] = *found;
   if (task.quiesce_at != NodeId(0) || answer.volume != key.first) return std::nullopt;
   if (task.order.verb == OrderVerb::copy) task.moved = answer.moved;
-  if (answer.status == StatusCode::moving) return std::nullopt;
+  if (answer.status == StatusCode::moving) {
+    task.answer_by = now_ + timeout_;
+    return std::nullopt;
+  }
   forget_outstanding(key, task);
   if (answer.status != StatusCode::ok) {
     return failed(key, task, {answer.status, std::string(answer.reason.view())});

@@ -55,15 +55,17 @@ struct DutyOutcome {
 };
 
 /// The orders that nodes have yet to carry out: sent when their node is up, once more when it comes back or
-/// some time after a failure that may pass. Everything in here follows from the store (see sync()), so that a
-/// master that takes over goes on where the last one stopped; orders are idempotent at the nodes. One thread.
+/// some time after a failure that may pass; that a node is up and doesn't answer is one. Everything in here
+/// follows from the store (see sync()), so that a master that takes over goes on where the last one stopped;
+/// orders are idempotent at the nodes. One thread.
 class Orders {
  public:
   static constexpr Duration kRetryInterval = std::chrono::seconds(5);
   /// Orders that a node is given at one time.
   static constexpr std::size_t kMaxOutstanding = 64;
 
-  explicit Orders(OrderPort& port) : port_(port) {}
+  /// `timeout`: for a node's answer, or a sign of progress.
+  Orders(OrderPort& port, Duration timeout) : port_(port), timeout_(timeout) {}
 
   /// The volume and its unsettled places, as the store has them now: after every change of either.
   void sync(VolumeId id, const std::optional<protocol::VolumeRecord>& volume,
@@ -78,8 +80,8 @@ class Orders {
                                                      const protocol::QuiesceAnswer& answer);
   [[nodiscard]] std::optional<DutyOutcome> on_answer(protocol::NodeId node, protocol::RequestId id,
                                                      const protocol::VolumeOrderAnswer& answer);
-  /// Tries again what is due for it.
-  void tick(Instant now);
+  /// Gives up what has had no answer for too long, and tries again what is due for it.
+  [[nodiscard]] std::vector<DutyOutcome> tick(Instant now);
 
   /// How far the volume's copy is.
   [[nodiscard]] ByteCount moved(VolumeId volume) const;
@@ -96,6 +98,7 @@ class Orders {
     protocol::NodeId source;  ///< fill
     ByteCount moved;
     protocol::RequestId outstanding;  ///< 0: nothing was sent
+    Instant answer_by;                ///< what is outstanding
     Instant not_before;
 
     /// Who is to do the next step.
@@ -111,11 +114,13 @@ class Orders {
   [[nodiscard]] std::map<Key, Task>::iterator find_outstanding(protocol::NodeId node, protocol::RequestId id);
   [[nodiscard]] static DutyOutcome outcome_of(const Key& key, const Task& task);
   [[nodiscard]] DutyOutcome failed(const Key& key, Task& task, Error error);
+  [[nodiscard]] std::vector<DutyOutcome> give_up_unanswered();
   void forget_outstanding(const Key& key, Task& task);
   void send_due();
   void send(const Key& key, Task& task);
 
   OrderPort& port_;
+  Duration timeout_;
   std::map<Key, Task> tasks_;
   std::map<protocol::NodeId, std::size_t> up_;  ///< nodes that are up, and what they have outstanding
   std::uint64_t last_request_ = 0;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "master/node_name.h"
 #include "master/volume_registry.h"
 #include "protocol/base/check.h"
 #include "runtime/log_line.h"
@@ -13,14 +14,6 @@ using protocol::VolumeRecord;
 using protocol::VolumeVerb;
 using runtime::LogLine;
 using transport::LogLevel;
-
-namespace {
-
-std::string name_of(NodeId node) {
-  return "node " + std::to_string(node.value());
-}
-
-}  // namespace
 
 void VolumeRegistry::on_outcome(const DutyOutcome& outcome) {
   if (outcome.error.code != StatusCode::ok) {

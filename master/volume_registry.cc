@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "master/node_name.h"
 #include "protocol/base/check.h"
 #include "runtime/log_line.h"
 
@@ -24,10 +25,6 @@ using transport::LogLevel;
 std::string quoted(const VolumeName& name) {
   return "\"" + std::string(name.view()) + "\"";
 }
-std::string name_of(NodeId node) {
-  return "node " + std::to_string(node.value());
-}
-
 tl::unexpected<Error> no_such_volume(const VolumeName& name) {
   return fail(StatusCode::not_found,
               "there is no volume " + quoted(name) + "; `sluice volume ls` lists the volumes");

@@ -40,6 +40,16 @@ class VolumeTest(unittest.TestCase):
                 self.assertNotEqual(result.returncode, 0, arguments)
                 self.assertIn(word, (result.stdout + result.stderr).lower(), arguments)
 
+    def test_a_command_for_a_node_that_hangs_ends_with_words(self):
+        with Cluster() as cluster:
+            cluster.nodes[0].pause()
+            result = cluster.sluice("volume", "create", "v", "--size", "8M", check=False)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn("node", result.stdout + result.stderr)
+            cluster.nodes[0].resume()
+            wait_until(lambda: cluster.sluice("volume", "create", "v", "--size", "8M", check=False).returncode == 0,
+                       "the node takes volumes again")
+
     def test_a_held_volume_is_not_removed(self):
         with Cluster() as cluster:
             cluster.make_volume()

@@ -13,6 +13,7 @@ MasterProcess::MasterProcess(Environment& environment, std::string host, StoreMe
   config.listen = {address};
   config.max_connections = 64;
   config.heartbeat_timeout = milliseconds(1500);
+  config.order_timeout = milliseconds(2000);
   config.keepalive = {milliseconds(200), 3};
   master_ = std::make_unique<master::Master>(config, store_, environment.network.clock(), log_sink());
   transport::TransportConfig device = transport;

@@ -92,6 +92,52 @@ TEST_CASE("a volume whose node goes away before it has confirmed leaves nothing"
   REQUIRE(world.until([&] { return world.store.contents().unsettled.empty(); }));
 }
 
+TEST_CASE("a node that is up but doesn't answer an order is named to whoever waits, and nothing is left",
+          "[master]") {
+  MasterConfig config;
+  config.order_timeout = 3s;
+  World world(config);
+  FakeNode& node = world.add_node(1);
+  node.holds_back = true;
+  const Instant asked = world.network.now();
+  const protocol::CommandAnswer answer = world.command(World::create_command("db"));
+  CHECK(world.network.now() - asked < 4s);
+  CHECK(answer.status == StatusCode::timed_out);
+  CHECK_THAT(std::string(answer.reason.view()),
+             Catch::Contains("node 1 didn't answer within 3000 ms") && Catch::Contains("order_timeout_ms"));
+  CHECK(node.is_taken);
+  CHECK(world.open("db").status == StatusCode::not_found);
+  // It makes the volume after all, and is told to give it back.
+  node.release();
+  REQUIRE(world.until([&] { return world.store.contents().unsettled.empty(); }));
+  CHECK(node.orders == std::vector{OrderVerb::create, OrderVerb::remove});
+  CHECK(node.storage.empty());
+}
+
+TEST_CASE("a copy has as much time as it takes, if it gets on; one that doesn't is ordered again",
+          "[master]") {
+  MasterConfig config;
+  config.order_timeout = 3s;
+  World world(config);
+  world.add_node(1);
+  FakeNode& target = world.add_node(2);
+  const VolumeId volume = world.make_volume("db", NodeId(1));
+  REQUIRE(world.close(volume, world.open("db").gvn) == StatusCode::ok);
+  target.holds_back = true;
+  auto migrate = World::volume_command(VolumeVerb::migrate, "db");
+  migrate.node = NodeId(2);
+  REQUIRE(world.command(migrate).status == StatusCode::ok);
+  for (int second = 0; second < 10; ++second) {
+    world.run(1s);
+    target.report_progress();
+  }
+  CHECK_FALSE(world.has_logged("didn't answer"));
+  REQUIRE(world.until([&] { return world.has_logged("node 2 didn't answer within 3000 ms"); }));
+  CHECK(world.info("db").moving_to == NodeId(2));
+  target.release();
+  REQUIRE(world.until([&] { return world.info("db").node == NodeId(2); }));
+}
+
 TEST_CASE("names are unique, and a volume keeps its id when it is renamed", "[master]") {
   World world;
   world.add_node(1);

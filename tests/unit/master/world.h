@@ -154,6 +154,18 @@ class FakeNode {
       carry_out(frame);
   }
 
+  /// Of the copies that are held back.
+  void report_progress() {
+    for (const ControlFrame& frame : held_) {
+      const auto* const order = std::get_if<protocol::VolumeOrder>(&frame.message);
+      if (order == nullptr || order->verb != protocol::OrderVerb::copy) continue;
+      protocol::VolumeOrderAnswer answer;
+      answer.status = StatusCode::moving;
+      answer.volume = order->volume;
+      peer_->send({frame.request_id, answer});
+    }
+  }
+
   protocol::BootId boot{100};
   ManagerVersion seen;
   ByteCount capacity{1ULL << 40U};
