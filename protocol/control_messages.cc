@@ -4,33 +4,18 @@
 #include <utility>
 
 #include "protocol/base/check.h"
-#include "protocol/base/crc32c.h"
+#include "protocol/envelope.h"
 
 namespace sluice::protocol {
 namespace {
 
 using wire::ControlHeader;
 
-/// Over everything but the CRC's own four bytes.
-std::uint32_t crc_of(std::span<const std::byte> message) noexcept {
-  constexpr std::size_t kAfterCrc = wire::kControlCrcOffset + sizeof(std::uint32_t);
-  return crc32c(message.subspan(kAfterCrc), crc32c(message.first(wire::kControlCrcOffset)));
-}
-
 template <typename Message>
 Result<ControlFrame> decode_body(RequestId id, std::span<const std::byte> body) {
-  Message message;
-  wire::Reader reader(body);
-  Message::fields(message, reader);
-  if (reader.ok()) {
-    reader.require(reader.consumed() == body.size(), "length");
-    reader.require(message.is_consistent(), "combination of fields");
-  }
-  if (!reader.ok()) {
-    return fail(StatusCode::malformed,
-                std::string(to_string(Message::kType)) + " has a bad " + std::string(reader.failed_field()));
-  }
-  return ControlFrame{id, message};
+  auto message = wire::decode_body<Message>(to_string(Message::kType), body);
+  if (!message) return tl::unexpected(std::move(message.error()));
+  return ControlFrame{id, *message};
 }
 
 /// Decodes the alternative of the variant whose type the header names.
@@ -129,8 +114,7 @@ std::size_t encode(const ControlFrame& frame, std::span<std::byte, kMaxControlSi
         header.request_id = frame.request_id;
         wire::Writer head(out);
         ControlHeader::fields(header, head);
-        const std::uint32_t crc = crc_of(out.first(length));
-        std::memcpy(out.data() + wire::kControlCrcOffset, &crc, sizeof crc);
+        wire::seal(out.first(length), wire::kControlCrcOffset);
         return length;
       },
       frame.message);
@@ -151,7 +135,8 @@ Result<ControlFrame> decode_control(std::span<const std::byte> bytes) {
   if (!reader.ok()) {
     return fail(StatusCode::malformed, "control header has a bad " + std::string(reader.failed_field()));
   }
-  if (header.crc != crc_of(bytes)) return fail(StatusCode::malformed, "control message has a bad checksum");
+  if (header.crc != wire::crc_of(bytes, wire::kControlCrcOffset))
+    return fail(StatusCode::malformed, "control message has a bad checksum");
   return decode_as(header, bytes.subspan(wire::kControlHeaderSize), std::type_identity<ControlMessage>{});
 }
 

@@ -1,36 +1,21 @@
 #include "protocol/private_data.h"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "protocol/base/check.h"
-#include "protocol/base/crc32c.h"
+#include "protocol/envelope.h"
 
 namespace sluice::protocol {
 namespace {
 
 using wire::PrivateDataHeader;
 
-/// Over everything but the CRC's own four bytes.
-std::uint32_t crc_of(std::span<const std::byte> message) noexcept {
-  constexpr std::size_t kAfterCrc = wire::kPrivateDataCrcOffset + sizeof(std::uint32_t);
-  return crc32c(message.subspan(kAfterCrc), crc32c(message.first(wire::kPrivateDataCrcOffset)));
-}
-
 template <typename Message>
 Result<PrivateData> decode_body(std::span<const std::byte> body) {
-  Message message;
-  wire::Reader reader(body);
-  Message::fields(message, reader);
-  if (reader.ok()) {
-    reader.require(reader.consumed() == body.size(), "length");
-    reader.require(message.is_consistent(), "combination of fields");
-  }
-  if (!reader.ok()) {
-    return fail(StatusCode::malformed,
-                std::string(to_string(Message::kKind)) + " has a bad " + std::string(reader.failed_field()));
-  }
-  return message;
+  auto message = wire::decode_body<Message>(to_string(Message::kKind), body);
+  if (!message) return tl::unexpected(std::move(message.error()));
+  return *message;
 }
 
 }  // namespace
@@ -91,8 +76,7 @@ std::size_t encode(const PrivateData& message, std::span<std::byte, kMaxPrivateD
         header.length = static_cast<std::uint16_t>(length);
         wire::Writer head(out);
         PrivateDataHeader::fields(header, head);
-        const std::uint32_t crc = crc_of(out.first(length));
-        std::memcpy(out.data() + wire::kPrivateDataCrcOffset, &crc, sizeof crc);
+        wire::seal(out.first(length), wire::kPrivateDataCrcOffset);
         return length;
       },
       message);
@@ -117,7 +101,8 @@ Result<PrivateData> decode_private_data(std::span<const std::byte> bytes) {
     return fail(StatusCode::malformed, "private data has a bad " + std::string(reader.failed_field()));
   }
   const std::span<const std::byte> message = bytes.first(header.length);
-  if (header.crc != crc_of(message)) return fail(StatusCode::malformed, "private data has a bad checksum");
+  if (header.crc != wire::crc_of(message, wire::kPrivateDataCrcOffset))
+    return fail(StatusCode::malformed, "private data has a bad checksum");
   const std::span<const std::byte> body = message.subspan(wire::kPrivateDataHeaderSize);
   if (header.kind == PrivateDataKind::path_attach) return decode_body<PathAttach>(body);
   if (header.kind == PrivateDataKind::path_accept) return decode_body<PathAccept>(body);

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "protocol/base/check.h"
-#include "protocol/base/crc32c.h"
 #include "protocol/control_messages.h"
+#include "protocol/envelope.h"
 
 namespace sluice::protocol {
 namespace {
@@ -35,10 +35,7 @@ int try_input(const std::uint8_t* data, std::size_t size) {
   if (size >= wire::kControlHeaderSize) {
     const auto length = static_cast<std::uint32_t>(size);
     std::memcpy(bytes.data() + 8, &length, sizeof length);
-    const auto message = std::span(bytes);
-    const std::uint32_t crc = sluice::crc32c(message.subspan(wire::kControlCrcOffset + 4),
-                                             sluice::crc32c(message.first(wire::kControlCrcOffset)));
-    std::memcpy(bytes.data() + wire::kControlCrcOffset, &crc, sizeof crc);
+    wire::seal(bytes, wire::kControlCrcOffset);
     decode(bytes);
   }
   return 0;

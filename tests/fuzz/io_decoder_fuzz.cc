@@ -7,6 +7,7 @@
 
 #include "protocol/base/check.h"
 #include "protocol/base/crc32c.h"
+#include "protocol/envelope.h"
 #include "protocol/io_frame.h"
 #include "protocol/private_data.h"
 
@@ -64,10 +65,7 @@ int try_input(const std::uint8_t* data, std::size_t size) {
   if (size >= wire::kPrivateDataHeaderSize) {
     const auto length = static_cast<std::uint16_t>(size);
     std::memcpy(bytes.data() + 4, &length, sizeof length);
-    const auto message = std::span(bytes);
-    const std::uint32_t crc = sluice::crc32c(message.subspan(wire::kPrivateDataCrcOffset + 4),
-                                             sluice::crc32c(message.first(wire::kPrivateDataCrcOffset)));
-    std::memcpy(bytes.data() + wire::kPrivateDataCrcOffset, &crc, sizeof crc);
+    wire::seal(bytes, wire::kPrivateDataCrcOffset);
     decode(bytes);
   }
   return 0;
