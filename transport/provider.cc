@@ -49,6 +49,40 @@ std::string_view to_string(CompletionStatus status) noexcept {
   return "unknown";
 }
 
+StatusCode code_of(CompletionStatus status) noexcept {
+  switch (status) {
+    case CompletionStatus::retry_exceeded:
+      return StatusCode::unavailable;
+    case CompletionStatus::local_protection:
+    case CompletionStatus::local_length:
+    case CompletionStatus::remote_access:
+      return StatusCode::invalid_argument;
+    default:
+      return StatusCode::system_error;
+  }
+}
+
+std::string_view meaning_of(CompletionStatus status) noexcept {
+  switch (status) {
+    case CompletionStatus::remote_access:
+      return "the memory access was refused: bad key, bounds or rights";
+    case CompletionStatus::remote_operation:
+      return "the peer couldn't execute the request";
+    case CompletionStatus::local_protection:
+      return "a local buffer isn't inside a region with the needed rights";
+    case CompletionStatus::local_length:
+      return "the message is longer than the buffer or the device allows";
+    case CompletionStatus::receiver_not_ready:
+      return "the peer had no receive posted: a credit was leaked";
+    case CompletionStatus::retry_exceeded:
+      return "the peer stopped answering: is it up, and is the path?";
+    case CompletionStatus::flushed:
+      return "the connection was closed";
+    default:
+      return "see the device's documentation";
+  }
+}
+
 std::string_view to_string(EndpointState state) noexcept {
   switch (state) {
     case EndpointState::connecting:

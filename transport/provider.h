@@ -157,6 +157,9 @@ enum class CompletionStatus : std::uint8_t {
   other,               ///< see vendor_error and the endpoint's failure()
 };
 std::string_view to_string(CompletionStatus status) noexcept;
+/// For errors: the code of a connection that ended with this status, and what it means, for people.
+[[nodiscard]] StatusCode code_of(CompletionStatus status) noexcept;
+[[nodiscard]] std::string_view meaning_of(CompletionStatus status) noexcept;
 
 struct Completion {
   WorkId id;

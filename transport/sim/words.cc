@@ -2,42 +2,6 @@
 
 namespace sluice::transport::sim {
 
-namespace {
-
-StatusCode code_of(CompletionStatus status) {
-  switch (status) {
-    case CompletionStatus::retry_exceeded:
-      return StatusCode::unavailable;
-    case CompletionStatus::local_protection:
-    case CompletionStatus::local_length:
-    case CompletionStatus::remote_access:
-      return StatusCode::invalid_argument;
-    default:
-      return StatusCode::system_error;
-  }
-}
-
-std::string_view meaning_of(CompletionStatus status) {
-  switch (status) {
-    case CompletionStatus::remote_access:
-      return "the memory access was refused: bad key, bounds or rights";
-    case CompletionStatus::remote_operation:
-      return "the peer couldn't execute the request";
-    case CompletionStatus::local_protection:
-      return "a local buffer isn't inside a region with the needed rights";
-    case CompletionStatus::local_length:
-      return "the message is longer than the receive's buffer";
-    case CompletionStatus::receiver_not_ready:
-      return "the peer had no receive posted: a credit was leaked";
-    case CompletionStatus::retry_exceeded:
-      return "the peer stopped answering: is it up, and is the path?";
-    default:
-      return "the connection was lost";
-  }
-}
-
-}  // namespace
-
 Error describe(const QueuePairCause& cause, const std::string& peer) {
   const std::string where = "connection to " + peer + ": ";
   const std::string why = std::string(to_string(cause.status)) + ": " + std::string(meaning_of(cause.status));

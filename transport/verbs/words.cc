@@ -35,44 +35,6 @@ CompletionStatus status_of(ibv_wc_status status, bool is_receive) noexcept {
   }
 }
 
-namespace {
-
-StatusCode code_of(CompletionStatus status) {
-  switch (status) {
-    case CompletionStatus::retry_exceeded:
-      return StatusCode::unavailable;
-    case CompletionStatus::local_protection:
-    case CompletionStatus::local_length:
-    case CompletionStatus::remote_access:
-      return StatusCode::invalid_argument;
-    default:
-      return StatusCode::system_error;
-  }
-}
-
-std::string_view meaning_of(CompletionStatus status) {
-  switch (status) {
-    case CompletionStatus::remote_access:
-      return "the peer refused the memory access: bad key, bounds or rights";
-    case CompletionStatus::remote_operation:
-      return "the peer couldn't execute the request";
-    case CompletionStatus::local_protection:
-      return "a local buffer isn't inside a region with the needed rights";
-    case CompletionStatus::local_length:
-      return "the message is longer than the buffer or the device allows";
-    case CompletionStatus::receiver_not_ready:
-      return "the peer had no receive posted: a credit was leaked";
-    case CompletionStatus::retry_exceeded:
-      return "the peer stopped answering: is it up, and is the path?";
-    case CompletionStatus::flushed:
-      return "the connection was closed";
-    default:
-      return "see the device's documentation";
-  }
-}
-
-}  // namespace
-
 Error describe_failure(const ibv_wc& completion, CompletionStatus status, WorkId id,
                        const std::string& peer) {
   std::array<char, 64> numbers{};
