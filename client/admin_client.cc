@@ -25,6 +25,22 @@ std::optional<StatusCode> status_of(const ControlMessage& message) {
       message);
 }
 
+/// List after list, each from the last entry's id on.
+template <typename Question, typename List, typename Entries>
+Result<std::vector<typename Entries::value_type>> list_all(AdminClient& master, Entries List::*entries) {
+  std::vector<typename Entries::value_type> all;
+  for (bool more = true; more;) {
+    Question question;
+    if (!all.empty()) question.after = all.back().id;
+    const auto list = master.request<List>(question);
+    if (!list) return tl::unexpected(list.error());
+    const Entries& part = (*list).*entries;
+    all.insert(all.end(), part.begin(), part.end());
+    more = list->more && !part.empty();
+  }
+  return all;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<AdminClient>> AdminClient::create(AdminClientConfig config) {
@@ -136,29 +152,11 @@ tl::unexpected<Error> AdminClient::unexpected_answer(const ControlMessage& answe
 }
 
 Result<std::vector<protocol::VolumeEntry>> list_volumes(AdminClient& master) {
-  std::vector<protocol::VolumeEntry> volumes;
-  for (bool more = true; more;) {
-    protocol::ListVolumes question;
-    if (!volumes.empty()) question.after = volumes.back().id;
-    const auto part = master.request<protocol::VolumeList>(question);
-    if (!part) return tl::unexpected(part.error());
-    volumes.insert(volumes.end(), part->volumes.begin(), part->volumes.end());
-    more = part->more && !part->volumes.empty();
-  }
-  return volumes;
+  return list_all<protocol::ListVolumes>(master, &protocol::VolumeList::volumes);
 }
 
 Result<std::vector<protocol::NodeEntry>> list_nodes(AdminClient& master) {
-  std::vector<protocol::NodeEntry> nodes;
-  for (bool more = true; more;) {
-    protocol::ListNodes question;
-    if (!nodes.empty()) question.after = nodes.back().id;
-    const auto part = master.request<protocol::NodeList>(question);
-    if (!part) return tl::unexpected(part.error());
-    nodes.insert(nodes.end(), part->nodes.begin(), part->nodes.end());
-    more = part->more && !part->nodes.empty();
-  }
-  return nodes;
+  return list_all<protocol::ListNodes>(master, &protocol::NodeList::nodes);
 }
 
 }  // namespace sluice::client
