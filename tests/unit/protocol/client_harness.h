@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "protocol/client_session.h"
+#include "tests/unit/protocol/harness.h"
 
 namespace sluice::protocol::test {
 
@@ -18,7 +19,7 @@ using std::chrono::seconds;
 
 /// A client session with its hands in the test's: events go in, and what the session asks for is kept in
 /// `actions`, of the last event alone.
-class ClientHarness {
+class ClientHarness : public LastActions<std::vector<ClientAction>> {
  public:
   static constexpr std::uint32_t kBlock = 4096;
   static constexpr std::uint64_t kBlocks = 1024;
@@ -43,24 +44,6 @@ class ClientHarness {
   void collect() {
     actions.assign(session.actions().begin(), session.actions().end());
     session.clear_actions();
-  }
-  template <typename Action>
-  [[nodiscard]] std::vector<Action> all() const {
-    std::vector<Action> found;
-    for (const ClientAction& action : actions) {
-      if (const auto* match = std::get_if<Action>(&action)) found.push_back(*match);
-    }
-    return found;
-  }
-  template <typename Action>
-  [[nodiscard]] Action one() const {
-    const std::vector<Action> found = all<Action>();
-    REQUIRE(found.size() == 1);
-    return found.front();
-  }
-  template <typename Action>
-  [[nodiscard]] bool none() const {
-    return all<Action>().empty();
   }
   [[nodiscard]] std::vector<std::uint64_t> completed() const {
     std::vector<std::uint64_t> tags;
@@ -238,14 +221,29 @@ class ClientHarness {
     return join(gvn);
   }
 
-  static Gvn gvn_of(std::uint32_t open, std::uint32_t manager = 1) {
-    return make_gvn(ManagerVersion(manager), OpenVersion(open));
+  /// Loses both paths, down to their queue pairs.
+  void lose_paths() {
+    fail_path(0);
+    fail_path(1);
+    destroy_path(0);
+    destroy_path(1);
+  }
+  /// Refuses every connection that is tried until the master is asked.
+  SendOpen wait_for_question() {
+    for (int i = 0; i < 1000; ++i) {
+      tick(milliseconds(100));
+      if (!none<SendOpen>()) return one<SendOpen>();
+      const std::vector<ConnectPath> connects = all<ConnectPath>();
+      for (const ConnectPath& connect : connects)
+        refuse_path(connect.attach, StatusCode::connection_refused);
+    }
+    FAIL("the master was never asked");
+    return {};
   }
 
   ClientConfig config;
   ClientSession session;
   Instant now{1'000'000'000};
-  std::vector<ClientAction> actions;
 
   std::size_t addresses = 2;
   WritePolicy policy = WritePolicy::write_through;
@@ -254,6 +252,15 @@ class ClientHarness {
   std::uint16_t depth = 8;
   std::uint16_t slots = 4;
   std::uint32_t slot_size = 64 * 1024;
+};
+
+using Tags = std::vector<std::uint64_t>;
+
+struct Established : ClientHarness {
+  Established() : Established(default_config()) {}
+  explicit Established(const ClientConfig& configuration) : ClientHarness(configuration) {
+    establish(gvn_of(1));
+  }
 };
 
 }  // namespace sluice::protocol::test

@@ -6,42 +6,10 @@
 
 #include <catch2/catch.hpp>
 
-#include "client_harness.h"
+#include "tests/unit/protocol/client_harness.h"
 
 namespace sluice::protocol::test {
 namespace {
-
-using Tags = std::vector<std::uint64_t>;
-
-Gvn gvn_of(std::uint32_t open, std::uint32_t manager = 1) {
-  return ClientHarness::gvn_of(open, manager);
-}
-
-struct Established : ClientHarness {
-  Established() : Established(default_config()) {}
-  explicit Established(const ClientConfig& configuration) : ClientHarness(configuration) {
-    establish(gvn_of(1));
-  }
-  /// Loses both paths, down to their queue pairs.
-  void lose_paths() {
-    fail_path(0);
-    fail_path(1);
-    destroy_path(0);
-    destroy_path(1);
-  }
-  /// Refuses every connection that is tried until the master is asked.
-  SendOpen wait_for_question() {
-    for (int i = 0; i < 1000; ++i) {
-      tick(milliseconds(100));
-      if (!none<SendOpen>()) return one<SendOpen>();
-      const std::vector<ConnectPath> connects = all<ConnectPath>();
-      for (const ConnectPath& connect : connects)
-        refuse_path(connect.attach, StatusCode::connection_refused);
-    }
-    FAIL("the master was never asked");
-    return {};
-  }
-};
 
 ClientConfig failing_config() {
   ClientConfig config = ClientHarness::default_config();

@@ -7,25 +7,9 @@
 
 #include <catch2/catch.hpp>
 
-#include "client_harness.h"
+#include "tests/unit/protocol/client_harness.h"
 
 namespace sluice::protocol::test {
-namespace {
-
-using Tags = std::vector<std::uint64_t>;
-
-Gvn gvn_of(std::uint32_t open, std::uint32_t manager = 1) {
-  return ClientHarness::gvn_of(open, manager);
-}
-
-struct Established : ClientHarness {
-  Established() : Established(default_config()) {}
-  explicit Established(const ClientConfig& configuration) : ClientHarness(configuration) {
-    establish(gvn_of(1));
-  }
-};
-
-}  // namespace
 
 TEST_CASE("a request carries the session's version, its number, low, and the path's tag", "[client]") {
   Established client;

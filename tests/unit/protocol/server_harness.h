@@ -11,6 +11,7 @@
 
 #include "protocol/base/crc32c.h"
 #include "protocol/volume_sessions.h"
+#include "tests/unit/protocol/harness.h"
 
 namespace sluice::protocol::test {
 
@@ -18,13 +19,9 @@ inline constexpr std::uint32_t kBlock = 4096;
 inline constexpr std::uint64_t kBlocks = 1024;
 inline constexpr VolumeId kVolume{11};
 
-inline Gvn gvn_of(std::uint32_t open, std::uint32_t manager = 1) {
-  return make_gvn(ManagerVersion(manager), OpenVersion(open));
-}
-
 /// A storage node around one volume, with its hands in the test's: events go in, and what the volume asks
 /// for is kept in `actions` (of the last event) and in the lists below it.
-class ServerHarness {
+class ServerHarness : public LastActions<ServerActions> {
  public:
   struct Options {
     VolumeRecovery found;
@@ -41,26 +38,6 @@ class ServerHarness {
                 std::chrono::seconds(10)},
                options.found) {
     if (options.locked) volume.on_backend_locked();
-  }
-
-  template <typename Action>
-  [[nodiscard]] std::vector<Action> all() const {
-    std::vector<Action> found;
-    for (const ServerAction& action : actions) {
-      if (const auto* match = std::get_if<Action>(&action)) found.push_back(*match);
-    }
-    return found;
-  }
-  /// The only action of its type.
-  template <typename Action>
-  [[nodiscard]] Action one() const {
-    const std::vector<Action> found = all<Action>();
-    REQUIRE(found.size() == 1);
-    return found.front();
-  }
-  template <typename Action>
-  [[nodiscard]] bool none() const {
-    return all<Action>().empty();
   }
 
   // --- control events, each with the actions of this event alone ---
@@ -200,7 +177,6 @@ class ServerHarness {
 
   WritePolicy policy;
   VolumeSessions volume;
-  ServerActions actions;
   Instant now{};
 };
 
