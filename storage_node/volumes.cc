@@ -210,6 +210,7 @@ void Volumes::copy(protocol::RequestId request, const VolumeOrder& order) {
   if (const Status started = start_copy(request, order); !started) {
     return answer(request, order.volume, started);
   }
+  if (!copies_.contains(order.volume)) return copy(request, order);  // it is complete already
   services_.host.log(transport::LogLevel::info,
                      named(order.volume) + ": is copied from " + std::string(order.source[0].view()));
   report(copies_.at(order.volume), now_);
@@ -227,6 +228,11 @@ Status Volumes::start_copy(protocol::RequestId request, const VolumeOrder& order
   if (find(order.volume) == nullptr) add(state);
   auto storage = backend_.open(order.volume);
   if (!storage) return tl::unexpected(storage.error());
+  // F2: what a process that was killed had in flight has landed by now, the end of its copy perhaps.
+  if (!(*storage)->state().incomplete) {
+    find(order.volume)->on_locked(std::move(*storage), seen_);
+    return {};
+  }
   auto memory = services_.memory.take_staging(ByteCount(Copier::kPieces * protocol::kMaxDataLength));
   if (!memory) return tl::unexpected(memory.error());
   auto copier = Copier::create(services_.reactor, order, std::move(*storage), std::move(*memory));

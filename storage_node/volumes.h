@@ -58,6 +58,7 @@ class Volumes {
   [[nodiscard]] Status resize(const protocol::VolumeOrder& order);
   [[nodiscard]] Status remove(const protocol::VolumeOrder& order);
   void copy(protocol::RequestId request, const protocol::VolumeOrder& order);
+  /// No copy is under way after it if the volume turned out to be complete.
   [[nodiscard]] Status start_copy(protocol::RequestId request, const protocol::VolumeOrder& order);
   void answer(protocol::RequestId request, VolumeId volume, const Status& status, ByteCount moved = {}) const;
 
