@@ -102,6 +102,13 @@ void IoMemory::give_back(std::span<std::byte> range) {
   staging_.give_back(ByteCount(offset), ByteCount(range.size()));
 }
 
+bool IoMemory::is_on_loan_to_paths(std::span<const std::byte> bytes) const {
+  const std::byte* const staging = buffers_.data() + buffers_.size();
+  if (bytes.data() < staging) return false;
+  return staging_.is_taken(ByteCount(static_cast<std::uint64_t>(bytes.data() - staging)),
+                           ByteCount(bytes.size()));
+}
+
 // ---- Loans
 
 IoBuffer::IoBuffer(IoBuffer&& other) noexcept

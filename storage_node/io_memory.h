@@ -98,6 +98,8 @@ class IoMemory {
   /// What is on loan: 0 once everything has come back.
   [[nodiscard]] std::size_t buffers_on_loan() const noexcept { return on_loan_; }
   [[nodiscard]] ByteCount staging_on_loan() const noexcept { return staging_.taken(); }
+  /// Whether all of these bytes of this memory are paths' slots.
+  [[nodiscard]] bool is_on_loan_to_paths(std::span<const std::byte> bytes) const;
 
  private:
   friend class IoBuffer;

@@ -38,4 +38,11 @@ void RangeAllocator::give_back(ByteCount offset, ByteCount size) {
   }
 }
 
+bool RangeAllocator::is_taken(ByteCount offset, ByteCount size) const {
+  const auto after = gaps_.lower_bound(offset.value() + size.value());
+  if (after == gaps_.begin()) return true;
+  const auto& [gap, length] = *std::prev(after);
+  return gap + length <= offset.value();
+}
+
 }  // namespace sluice::storage_node

@@ -19,6 +19,8 @@ class RangeAllocator {
   void give_back(ByteCount offset, ByteCount size);
 
   [[nodiscard]] ByteCount taken() const noexcept { return taken_; }
+  /// Whether all of these bytes are.
+  [[nodiscard]] bool is_taken(ByteCount offset, ByteCount size) const;
 
  private:
   std::map<std::uint64_t, std::uint64_t> gaps_;  ///< offset to length

@@ -15,6 +15,12 @@ constexpr std::uint16_t kMasterPort = 7470;
 constexpr const char* kStrangersVolume = "stranger";
 constexpr std::uint64_t kDiskBytes = 8U << 20U;
 
+transport::sim::NetworkConfig network_config(const ClusterSetup& setup) {
+  transport::sim::NetworkConfig config;
+  config.flush_delay = setup.flush_delay;
+  return config;
+}
+
 }  // namespace
 
 /// Keeps the operator's console going; nobody ever kills it.
@@ -62,6 +68,9 @@ ClusterSetup ClusterSetup::draw(std::uint64_t seed) {
   setup.workload.longest_blocks = static_cast<std::uint32_t>(1 + random.below(6));
   setup.workload.read_percent = static_cast<std::uint32_t>(10 + random.below(60));
   setup.workload.longest_pause = milliseconds(1 + random.below(20));
+  setup.long_path = std::array<Duration, 4>{std::chrono::microseconds(4), std::chrono::microseconds(4),
+                                            std::chrono::microseconds(200), milliseconds(1)}[random.below(4)];
+  setup.flush_delay = random.below(2) == 0 ? std::chrono::microseconds(2) : milliseconds(100);
   setup.fails_on_loss = random.below(4) == 0;
   setup.has_stranger = random.below(4) == 0;
   setup.readers = setup.clients > 1 && random.below(5) == 0 ? 1 : 0;
@@ -73,6 +82,8 @@ std::string ClusterSetup::describe() const {
                      std::to_string(paths) + " paths, " + std::to_string(reactors) + " reactors, W " +
                      std::to_string(window_size) + ", path depth " + std::to_string(path_depth) +
                      ", queue depth " + std::to_string(workload.depth);
+  if (long_path > std::chrono::microseconds(10)) text += ", a long path";
+  if (flush_delay > milliseconds(1)) text += ", slow flushes";
   if (has_stranger) text += ", a stranger";
   for (const VolumeSetup& volume : volumes)
     text += ", " + volume.name + " of " + std::to_string(volume.blocks) + " blocks of " +
@@ -83,7 +94,7 @@ std::string ClusterSetup::describe() const {
 Cluster::Cluster(std::uint64_t seed, const ClusterSetup& setup, transport::LogSink log)
     : setup_(setup),
       seeds_(seed),
-      network_(seeds_.next()),
+      network_(seeds_.next(), network_config(setup)),
       scheduler_(network_, seeds_.next()),
       store_(seeds_.next(), history_),
       environment_{network_, scheduler_, std::move(log)} {
@@ -104,6 +115,25 @@ Cluster::Cluster(std::uint64_t seed, const ClusterSetup& setup, transport::LogSi
   }
   for (std::size_t i = 0; i < setup_.clients; ++i)
     network_.add_host(client_host(i), addresses(client_address, i));
+  // Of several paths the last is the long way round.
+  for (std::size_t node = 0; node < setup_.nodes && setup_.paths > 1; ++node) {
+    for (std::size_t client = 0; client < setup_.clients; ++client) {
+      const std::string one = node_address(node, setup_.paths - 1);
+      const std::string other = client_address(client, setup_.paths - 1);
+      network_.set_path(one, other, setup_.long_path, setup_.long_path);
+      network_.set_path(other, one, setup_.long_path, setup_.long_path);
+    }
+  }
+  network_.set_write_sink([this](std::span<const std::byte> written) {
+    for (const auto& each : clients_) {
+      if (each != nullptr) each->workload().on_device_write(written);
+    }
+    for (const auto& each : nodes_) {
+      const NodeProcess* const node = live(each);
+      if (node != nullptr && !node->may_be_written(written))
+        history_.violate("R4", "a device wrote to slots of " + node->name() + " that no path has any more");
+    }
+  });
   masters_.resize(kMasters);
   nodes_.resize(setup_.nodes);
   clients_.resize(setup_.clients);
@@ -241,6 +271,14 @@ MasterProcess* Cluster::master_in_charge() {
     if (MasterProcess* const any = master(i)) return any;
   }
   return nullptr;
+}
+
+std::optional<std::size_t> Cluster::home_of(std::size_t client) const {
+  for (const auto& [id, record] : store_.contents().volumes) {
+    if (record.name.view() == setup_.volumes[setup_.volume_of(client)].name)
+      return static_cast<std::size_t>(record.node.value() - 1);
+  }
+  return std::nullopt;
 }
 
 void Cluster::take_marks(const Process& process) {

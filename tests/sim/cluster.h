@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,10 @@ struct ClusterSetup {
   std::uint16_t path_depth = 32;
   std::vector<VolumeSetup> volumes;
   WorkloadConfig workload;
-  bool fails_on_loss = false;  ///< of the first client
-  std::size_t readers = 0;     ///< of the clients, the last ones
+  Duration long_path = std::chrono::microseconds(4);    ///< the last path's latency, and as much jitter
+  Duration flush_delay = std::chrono::microseconds(2);  ///< of failed queue pairs
+  bool fails_on_loss = false;                           ///< of the first client
+  std::size_t readers = 0;                              ///< of the clients, the last ones
   bool has_stranger = false;
   bool one_client_id = false;  ///< all clients call themselves alike
 
@@ -92,6 +95,9 @@ class Cluster {
   [[nodiscard]] ClientProcess* client(std::size_t index) { return live(clients_.at(index)); }
   [[nodiscard]] Stranger* stranger() { return live(stranger_); }
   [[nodiscard]] Operator& console() noexcept { return *operator_; }
+
+  /// The node that has the client's volume, as far as the masters know; nothing if there is no such volume.
+  [[nodiscard]] std::optional<std::size_t> home_of(std::size_t client) const;
 
   /// The operator makes the volumes. False: that took too long.
   bool make_volumes();

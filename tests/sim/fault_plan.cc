@@ -126,6 +126,9 @@ std::vector<PlannedFault> make_plan(std::uint64_t seed, Duration span) {
     planned.target = random.below(12);
     planned.detail = random.below(1'000'000);
     planned.lasts = choose_span(random, is_noise(planned.fault) ? span : span / 3);
+    // Mostly until clients have given the path up, and not much longer: what is late then hurts most.
+    if (planned.fault == Fault::stall_path && random.below(4) > 0)
+      planned.lasts = milliseconds(250) + random.up_to(milliseconds(200));
     if (is_noise(planned.fault)) choose_noise(planned, random);
     plan.push_back(planned);
   }

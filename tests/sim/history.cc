@@ -101,7 +101,7 @@ OperationId History::begin(OpeningId opening, VolumeId volume, IoOp op, bool fua
   operation.begun = tick();
   operation.landed.resize(operation.count);
   operation.ever.resize(operation.count);
-  operation.reached.resize(operation.count);
+  operation.taken.resize(operation.count);
   ++counts_.started;
   ++pending_;
   operations_[operation.id] = operation;
@@ -173,30 +173,33 @@ void History::check_read(const Operation& operation, std::span<const std::byte> 
 
 void History::check_change(Operation& operation) {
   Volume& volume = volume_of(operation.volume, operation.first + operation.count);
+  const auto has_landed = [&](std::size_t i) { return operation.ever[i]; };
   if (operation.status == StatusCode::ok) {
     // A discard may leave everything as it was.
     if (operation.op == IoOp::discard) return;
     const bool must_be_stable = volume.policy == WritePolicy::write_through || operation.fua;
     for (std::uint64_t i = 0; i < operation.count; ++i) {
       const std::uint64_t sector = operation.first + i;
-      if (!operation.reached[i])
+      // The node's answer may have come before the loss, and the caller's after it (C3). A flush has to tell.
+      if (!has_landed(i) && !must_be_stable && operation.taken[i]) {
+        operation.was_lost = true;
+        continue;
+      }
+      if (!has_landed(i))
         return violate("P4", describe(operation) + " was acknowledged before it reached " +
                                  place(operation.volume, sector));
       if (must_be_stable && !is_stable(volume, operation, sector))
         return violate("invariant 10", describe(operation) + " was acknowledged before it was stable in " +
                                            place(operation.volume, sector));
     }
-    if (must_be_stable) return;
-    volume.unflushed.insert(operation.id);
-    // The answer was on its way when the power took what it acknowledged.
-    operation.was_lost = operation.op == IoOp::write && std::ranges::count(operation.ever, false) > 0;
+    if (!must_be_stable) volume.unflushed.insert(operation.id);
     return;
   }
   if (operation.status == StatusCode::outcome_unknown || operation.status == StatusCode::io_error ||
       operation.status == StatusCode::no_space)
     return;
   for (std::uint64_t i = 0; i < operation.count; ++i) {
-    if (operation.ever[i])
+    if (has_landed(i))
       return violate("C2", describe(operation) +
                                " was told to have failed for certain, and had an effect on " +
                                place(operation.volume, operation.first + i));
@@ -350,7 +353,7 @@ void History::on_sectors_changed(SimDisk& disk, const VolumeState& state, const 
     set_value(volume, number, value);
     operation->landed[number - operation->first] = true;
     operation->ever[number - operation->first] = true;
-    operation->reached[number - operation->first] = true;
+    operation->taken[number - operation->first] = false;
     operation->last_landing = now_;
   }
 }
@@ -467,6 +470,7 @@ void History::on_power_lost(SimDisk& disk, VolumeId id) {
     // What was there is gone, and may be written again; if it was acknowledged, a flush has to tell.
     if (Operation* const lost = before == kZeroes ? nullptr : find_write(before)) {
       lost->ever[sector - lost->first] = false;
+      lost->taken[sector - lost->first] = true;
       lost->landed[sector - lost->first] = false;
     }
   }
@@ -486,9 +490,7 @@ void History::on_restored(SimDisk& disk) {
     for (auto& [operation_id, operation] : operations_) {
       if (operation.volume != id) continue;
       operation.landed.assign(operation.count, false);
-      if (operation.ended != 0) continue;
-      operation.ever.assign(operation.count, false);
-      operation.reached.assign(operation.count, false);
+      if (operation.ended == 0) operation.ever.assign(operation.count, false);
     }
     for (const OperationId each : volume.unflushed)
       operations_.at(each).was_lost = false;

@@ -125,11 +125,11 @@ class History final : public DiskObserver {
     Tick ended = 0;  ///< 0: not yet
     StatusCode status = StatusCode::ok;
     bool is_forgotten = false;
-    Gvn fence_at_end;           ///< the disk's when it ended
-    Gvn fence;                  ///< the disk's when it last had an effect
-    std::vector<bool> landed;   ///< sectors, under this fence
-    std::vector<bool> ever;     ///< sectors, and no power loss has taken it back
-    std::vector<bool> reached;  ///< sectors, whatever a power loss did later
+    Gvn fence_at_end;          ///< the disk's when it ended
+    Gvn fence;                 ///< the disk's when it last had an effect
+    std::vector<bool> landed;  ///< sectors, under this fence
+    std::vector<bool> ever;    ///< sectors, and no power loss has taken it back
+    std::vector<bool> taken;   ///< sectors that it had reached, and a power loss has taken back
     Tick last_landing = 0;
     bool was_lost = false;  ///< acknowledged, and taken back by a power loss
   };

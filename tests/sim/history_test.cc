@@ -239,6 +239,30 @@ TEST_CASE("a flush that hides a loss is found", "[sim]") {
   }
 }
 
+TEST_CASE("what the power took between the node's answer and the caller's is a loss that a flush tells",
+          "[sim]") {
+  Stage stage;
+  stage.grant(Gvn(1), 11, WritePolicy::write_back);
+  std::vector<OperationId> writes;
+  for (std::uint64_t block = 0; block < 8; ++block) {
+    writes.push_back(stage.begin(IoOp::write, block, stage.alice));
+    stage.land(writes.back(), block, stage.alice, false);
+  }
+  stage.lose_power();
+  for (const OperationId write : writes)
+    stage.history.end(write, StatusCode::ok, {});
+  CHECK(stage.broken().empty());
+  SECTION("and it is told") {
+    stage.history.end(stage.begin(IoOp::flush, 0, stage.alice), StatusCode::io_error, {});
+    stage.history.end(stage.begin(IoOp::flush, 0, stage.alice), StatusCode::ok, {});
+    CHECK(stage.broken().empty());
+  }
+  SECTION("and it isn't") {
+    stage.history.end(stage.begin(IoOp::flush, 0, stage.alice), StatusCode::ok, {});
+    CHECK(stage.broken() == "invariant 10");
+  }
+}
+
 TEST_CASE("a failure for certain that had its effect is found", "[sim]") {
   Stage stage;
   const OperationId write = stage.begin(IoOp::write, 0, stage.alice);

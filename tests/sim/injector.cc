@@ -181,9 +181,10 @@ void Injector::strike_network(const PlannedFault& planned) {
   transport::sim::Network& network = cluster_.network();
   const std::string one = host(planned.target);
   const std::string other = host(planned.target + 1 + planned.detail % 5);
-  const std::size_t node = planned.target % cluster_.setup().nodes;
   const std::size_t path = planned.detail % cluster_.setup().paths;
   const std::size_t client = planned.detail / 7 % cluster_.setup().clients;
+  // A path that is used.
+  const std::size_t node = cluster_.home_of(client).value_or(planned.target % cluster_.setup().nodes);
   switch (planned.fault) {
     case Fault::partition:
     case Fault::partition_one_way:
@@ -230,7 +231,7 @@ void Injector::make_noise(const PlannedFault& planned) {
   const std::uint32_t ppm = planned.ppm;
   if (planned.fault == Fault::network_noise) {
     const auto kind = static_cast<FaultKind>(planned.detail);
-    cluster_.network().faults().latency_spike_max = milliseconds(1500);
+    cluster_.network().faults().latency_spike_max = milliseconds(planned.target % 2 == 0 ? 450 : 1500);
     cluster_.network().faults().set_rate(kind, ppm);
     return after(planned.lasts, [this, kind] { cluster_.network().faults().set_rate(kind, 0); });
   }

@@ -1,6 +1,7 @@
 #include "tests/sim/node_process.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace sluice::sim {
@@ -94,6 +95,15 @@ Duration NodeProcess::longest_sleep() const {
 bool NodeProcess::is_idle() const {
   return std::ranges::all_of(core_->reactors(), [](const auto& reactor) {
     return reactor->memory().buffers_on_loan() == 0 && reactor->memory().staging_on_loan() == ByteCount(0);
+  });
+}
+
+bool NodeProcess::may_be_written(std::span<const std::byte> memory) const {
+  return std::ranges::all_of(core_->reactors(), [memory](const auto& reactor) {
+    const std::span<std::byte> own = reactor->memory().all();
+    const std::less<const std::byte*> before;
+    const bool is_own = !before(memory.data(), own.data()) && before(memory.data(), own.data() + own.size());
+    return !is_own || reactor->memory().is_on_loan_to_paths(memory);
   });
 }
 

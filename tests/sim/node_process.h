@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ class NodeProcess final : public Process, private runtime::Turning {
 
   /// Nobody uses it: no session, no path, no memory on loan.
   [[nodiscard]] bool is_idle() const;
+  /// R4: whether a peer's device may write there.
+  [[nodiscard]] bool may_be_written(std::span<const std::byte> memory) const;
   [[nodiscard]] std::string describe() const;
   [[nodiscard]] std::map<std::string, std::uint64_t> marks() const override;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <string>
 
 namespace sluice::sim {
@@ -90,6 +91,15 @@ void Workload::complete(const CallerPort::Completion& completion) {
 void Workload::scribble(std::size_t slot) {
   const std::uint32_t length = slots_[slot].request.length;
   if (slots_[slot].request.data != nullptr) std::ranges::fill(memory_of(slot).first(length), kScribble);
+}
+
+void Workload::on_device_write(std::span<const std::byte> written) {
+  const std::less_equal<const std::byte*> not_after;
+  const std::byte* const end = memory_.data() + memory_.size();
+  if (!not_after(memory_.data(), written.data()) || !not_after(written.data() + written.size(), end)) return;
+  const Slot& slot = slots_[static_cast<std::size_t>(written.data() - memory_.data()) / kSlotBytes];
+  if (slot.is_used && slot.request.op == IoOp::read) return;
+  history_.violate("C3", "a device wrote to memory that the caller has back, or uses for something else");
 }
 
 /// Nobody has written to memory that was the caller's.

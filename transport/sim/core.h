@@ -24,6 +24,9 @@ struct NetworkConfig {
   Duration post_delay = std::chrono::nanoseconds(500);
   /// From the acknowledgement (or arrival) to the completion queue entry, up to.
   Duration completion_delay = std::chrono::nanoseconds(500);
+  /// From the error state to the first flushed completion, up to. Until the last one is there the device may
+  /// still execute what it is sent: only the flush proves that it won't.
+  Duration flush_delay = std::chrono::microseconds(2);
   /// What the kernels add to a connection manager's message: with less it would overtake the acknowledgements
   /// that the device sent before, which takes a fault.
   Duration cm_delay = std::chrono::microseconds(20);
@@ -47,6 +50,7 @@ enum class EventKind : std::uint8_t {
   send_completions,
   receive_completions,
   queue_pair_fault,
+  late_arrivals,
   deadline,
   message_timer,  ///< target: connection
   call,           ///< target: callback

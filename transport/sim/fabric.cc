@@ -29,6 +29,9 @@ void run_queue_pair_event(QueuePair& queue_pair, EventKind kind) {
     case EventKind::queue_pair_fault:
       queue_pair.break_down();
       return;
+    case EventKind::late_arrivals:
+      queue_pair.on_late_arrivals();
+      return;
     case EventKind::deadline:
       queue_pair.on_deadline();
       return;

@@ -54,6 +54,8 @@ std::string_view to_string(FaultKind kind) noexcept {
       return "heal";
     case FaultKind::path_stall:
       return "path_stall";
+    case FaultKind::late_write:
+      return "late_write";
   }
   return "unknown";
 }

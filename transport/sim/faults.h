@@ -11,7 +11,7 @@
 namespace sluice::transport::sim {
 
 /// What can go wrong. Those of the first group happen at random, at a rate, or at their next opportunity
-/// (Faults); those of the second by a call to the Network.
+/// (Faults); those of the second by a call to the Network; the last by itself.
 enum class FaultKind : std::uint8_t {
   queue_pair_error,      ///< soon after a post: a prefix is executed, of which a prefix is acknowledged
   partial_post,          ///< the device takes only a part of a chain (ibv_post_send's bad_wr)
@@ -38,8 +38,10 @@ enum class FaultKind : std::uint8_t {
   partition,
   heal,
   path_stall,
+
+  late_write,  ///< a device writes to memory for a queue pair that is in the error state, and not yet flushed
 };
-inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::path_stall) + 1;
+inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::late_write) + 1;
 inline constexpr std::size_t kRandomFaultKinds = static_cast<std::size_t>(FaultKind::device_removal);
 std::string_view to_string(FaultKind kind) noexcept;
 

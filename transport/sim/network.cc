@@ -247,6 +247,10 @@ void Network::set_trace_sink(TraceSink sink) {
   fabric_->core.trace.set_sink(std::move(sink));
 }
 
+void Network::set_write_sink(WriteSink sink) {
+  fabric_->wire.on_write = std::move(sink);
+}
+
 std::size_t Network::registered_regions() const noexcept {
   return fabric_->wire.memory.size();
 }

@@ -13,6 +13,7 @@
 #include "transport/provider.h"
 #include "transport/sim/core.h"
 #include "transport/sim/faults.h"
+#include "transport/sim/observers.h"
 #include "transport/sim/trace.h"
 
 namespace sluice::transport::sim {
@@ -117,6 +118,7 @@ class Network {
 
   [[nodiscard]] std::uint64_t trace_hash() const noexcept;
   void set_trace_sink(TraceSink sink);
+  void set_write_sink(WriteSink sink);
   /// For leak checks at the end of a run.
   [[nodiscard]] std::size_t registered_regions() const noexcept;
   [[nodiscard]] std::size_t packets_under_way() const noexcept;

@@ -59,6 +59,13 @@ class PacketPool {
     packet.payload = std::move(payload);
     free_.push_back(slot);
   }
+  /// Those to this queue pair, in the order of slots.
+  template <typename Call>
+  void for_each_to(std::uint64_t queue_pair, Call&& call) {
+    for (std::uint64_t slot = 0; slot < packets_.size(); ++slot) {
+      if (packets_[slot].to == queue_pair) call(packets_[slot]);
+    }
+  }
   [[nodiscard]] std::size_t in_use() const noexcept { return packets_.size() - free_.size(); }
 
  private:

@@ -1,10 +1,21 @@
 #include "transport/sim/queue_pair.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "protocol/base/crc32c.h"
 
 namespace sluice::transport::sim {
+
+namespace {
+
+/// What one side asks of the other, and makes no answer.
+bool is_work(const Packet& packet) noexcept {
+  return packet.kind == PacketKind::send || packet.kind == PacketKind::write;
+}
+
+}  // namespace
 
 QueuePair::QueuePair(Wire& wire, QueuePairOwner& owner, const QueuePairConfig& config)
     : wire_(wire),
@@ -46,7 +57,8 @@ void QueuePair::post_receives(std::span<const ReceiveRequest> receives) {
 
 void QueuePair::on_packet(Packet& packet) {
   Core& core = wire_.core;
-  if (state_ != State::ready || (deaf_after_ && core.now() > *deaf_after_)) {
+  if (!takes_packets()) {
+    if (is_closing() && is_work(packet) && responder_.on_late_packet(packet)) return;
     core.note(TraceKind::packet_unwanted, number_);
     return;
   }
@@ -76,10 +88,28 @@ void QueuePair::fail(const QueuePairCause& cause) {
   if (state_ == State::error) return;
   state_ = State::error;
   cause_ = cause;
-  wire_.core.note(TraceKind::queue_pair_failed, number_, static_cast<std::uint64_t>(cause.status));
+  Core& core = wire_.core;
+  core.note(TraceKind::queue_pair_failed, number_, static_cast<std::uint64_t>(cause.status));
+  const Duration until_flushed = core.latencies.up_to(core.config.flush_delay);
+  flushes_at_ = core.now() + until_flushed;
+  core.schedule_after(core.latencies.up_to(until_flushed), EventKind::late_arrivals, number_);
   requester_.flush(cause);
   responder_.flush(cause);
   if (cause.kind != QueuePairCause::Kind::asked) owner_.on_queue_pair_error();
+}
+
+void QueuePair::on_late_arrivals() {
+  if (!is_closing()) return;
+  std::vector<Packet*> late;
+  wire_.packets.for_each_to(number_, [&](Packet& packet) {
+    if (is_work(packet)) late.push_back(&packet);
+  });
+  std::ranges::sort(late, [](const Packet* a, const Packet* b) {
+    return std::pair(a->message, a->fragment) < std::pair(b->message, b->fragment);
+  });
+  for (Packet* const packet : late) {
+    if (responder_.on_late_packet(*packet)) packet->to = 0;
+  }
 }
 
 void QueuePair::break_down() {
@@ -109,6 +139,7 @@ void QueuePair::complete(PendingQueue& queue, EventKind event, std::uint64_t num
   Instant due = core.now() + core.latencies.up_to(core.config.completion_delay);
   if (core.strikes(FaultKind::completion_delay, number_))
     due = due + core.chances.up_to(core.faults.completion_delay_max);
+  if (completion.status == CompletionStatus::flushed) due = std::max(due, flushes_at_);
   if (!queue.empty()) due = std::max(due, queue.back().due);
   queue.push_back({due, number, completion});
   if (queue.size() == 1) core.schedule(due, event, number_);

@@ -70,6 +70,9 @@ class QueuePair {
     return state_ == State::error && pending_sends_.empty() && pending_receives_.empty();
   }
 
+  /// Connected, and its peer hasn't broken down.
+  [[nodiscard]] bool takes_packets() const noexcept { return state_ == State::ready && !is_deaf(); }
+
   void connect(const PeerParameters& peer);
   /// One doorbell. In the error state everything is flushed.
   void post(std::span<const WorkRequest> chain);
@@ -93,6 +96,8 @@ class QueuePair {
   void on_receiver_not_ready_timer() { requester_.on_receiver_not_ready_timer(); }
   void on_send_completions() { deliver(pending_sends_, EventKind::send_completions); }
   void on_receive_completions() { deliver(pending_receives_, EventKind::receive_completions); }
+  /// What is on the wire arrives while the device may still execute it: delays are as long as hurts most.
+  void on_late_arrivals();
   void on_deadline() { owner_.on_deadline(); }
 
   // For the requester and the responder:
@@ -118,6 +123,11 @@ class QueuePair {
   };
   using PendingQueue = std::deque<Pending>;
 
+  /// In the error state, and the device may not be done yet.
+  [[nodiscard]] bool is_closing() const noexcept {
+    return state_ == State::error && !is_flushed() && !is_deaf();
+  }
+  [[nodiscard]] bool is_deaf() const noexcept { return deaf_after_ && wire_.core.now() > *deaf_after_; }
   void complete(PendingQueue& queue, EventKind event, std::uint64_t number, const Completion& completion);
   void deliver(PendingQueue& queue, EventKind event);
 
@@ -129,6 +139,7 @@ class QueuePair {
   PeerParameters peer_;
   QueuePairCause cause_;
   bool holds_flushes_ = false;
+  Instant flushes_at_{};  ///< in the error state: not before
   Instant last_arrival_{};
   std::optional<Instant> deaf_after_;  ///< the peer broke down: later packets of its are lost
   PendingQueue pending_sends_;

@@ -111,19 +111,34 @@ void Responder::execute_send(const Packet& packet) {
 }
 
 void Responder::execute_write(const Packet& packet) {
-  Wire& wire = queue_pair_.wire();
-  if (packet.total_bytes > 0) {
-    // The whole range at its first packet, as a device does; and again at each, since regions go.
-    const std::uint32_t offset = packet.fragment * wire.core.config.mtu_bytes;
-    std::byte* target = wire.memory.reach(packet.remote, 0, packet.total_bytes, Access::remote_write,
-                                          queue_pair_.config().domain);
-    if (target == nullptr) {
-      refuse(packet.message, CompletionStatus::remote_access, CompletionStatus::flushed);
-      return;
-    }
-    std::memcpy(target + offset, packet.payload.data(), packet.payload.size());
+  if (!write_to_memory(packet)) {
+    refuse(packet.message, CompletionStatus::remote_access, CompletionStatus::flushed);
+    return;
   }
   advance(packet);
+}
+
+/// False: the peer may not write there.
+bool Responder::write_to_memory(const Packet& packet) {
+  if (packet.total_bytes == 0) return true;
+  // The whole range at its first packet, as a device does; and again at each, since regions go.
+  Wire& wire = queue_pair_.wire();
+  std::byte* const start = wire.memory.reach(packet.remote, 0, packet.total_bytes, Access::remote_write,
+                                             queue_pair_.config().domain);
+  if (start == nullptr) return false;
+  std::byte* const target = start + packet.fragment * wire.core.config.mtu_bytes;
+  std::memcpy(target, packet.payload.data(), packet.payload.size());
+  if (wire.on_write) wire.on_write({target, packet.payload.size()});
+  return true;
+}
+
+bool Responder::on_late_packet(const Packet& packet) {
+  const bool is_next = packet.message == expected_message_ && packet.fragment == expected_fragment_;
+  if (!is_next || (packet.kind == PacketKind::write && !write_to_memory(packet))) return false;
+  queue_pair_.wire().core.count_fault(FaultKind::late_write, queue_pair_.number());
+  expected_fragment_ = packet.is_last ? 0 : expected_fragment_ + 1;
+  if (packet.is_last) ++expected_message_;
+  return true;
 }
 
 void Responder::advance(const Packet& packet) {

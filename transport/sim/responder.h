@@ -21,6 +21,9 @@ class Responder {
 
   void post(const ReceiveRequest& receive);
   void on_request(Packet& packet);
+  /// In the error state, before everything is flushed: what arrives in order is executed, though nobody is
+  /// told, and the receives of SENDs are flushed like the others. False: it isn't.
+  bool on_late_packet(const Packet& packet);
   void on_read_response();
   /// Completes all receives: flushed, but for one that failed.
   void flush(const QueuePairCause& cause);
@@ -38,6 +41,7 @@ class Responder {
   void execute_send(const Packet& packet);
   void execute_write(const Packet& packet);
   void execute_read(const Packet& packet);
+  [[nodiscard]] bool write_to_memory(const Packet& packet);
   void advance(const Packet& packet);
   void acknowledge(std::uint64_t message);
   void answer_out_of_order(const Packet& packet);

@@ -5,6 +5,7 @@
 
 #include "transport/sim/core.h"
 #include "transport/sim/memory_table.h"
+#include "transport/sim/observers.h"
 #include "transport/sim/packet.h"
 #include "transport/sim/topology.h"
 
@@ -35,6 +36,7 @@ class Wire {
   Topology& topology;
   MemoryTable memory;
   PacketPool packets;
+  WriteSink on_write;  ///< may be empty
 
  private:
   std::vector<QueuePair*> queue_pairs_{nullptr};  // 0 is nobody

@@ -64,6 +64,25 @@ TEST_CASE("staging: the limit is kept, and what comes back is whole again") {
   CHECK(memory->take_staging(ByteCount(12 * kMiB)));
 }
 
+TEST_CASE("R4: what is a path's slots is told from what has come back, and from buffers") {
+  const auto memory = make_memory(16 * kMiB);
+  auto first = memory->take_staging(ByteCount(kMiB));
+  const auto second = memory->take_staging(ByteCount(kMiB));
+  REQUIRE(first);
+  REQUIRE(second);
+  const std::span<const std::byte> was_first = first->memory();
+  CHECK(memory->is_on_loan_to_paths(was_first));
+  CHECK(memory->is_on_loan_to_paths({was_first.data(), was_first.size() + second->memory().size()}));
+  CHECK_FALSE(memory->is_on_loan_to_paths(memory->buffers().first(1)));
+  CHECK_FALSE(memory->is_on_loan_to_paths(memory->buffers().last(1)));
+  first->reset();
+  CHECK_FALSE(memory->is_on_loan_to_paths(was_first.first(1)));
+  CHECK_FALSE(memory->is_on_loan_to_paths(was_first.last(1)));
+  CHECK_FALSE(memory->is_on_loan_to_paths({was_first.data(), was_first.size() + 1}));
+  CHECK(memory->is_on_loan_to_paths(second->memory()));
+  CHECK_FALSE(memory->is_on_loan_to_paths({second->memory().data(), second->memory().size() + 1}));
+}
+
 TEST_CASE("too little memory is refused, and says how much is needed") {
   const auto refused = IoMemory::create({ByteCount(kMiB), false}, nullptr);
   REQUIRE_FALSE(refused);
