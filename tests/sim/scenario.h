@@ -12,6 +12,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/sim/cluster.h"
+#include "tests/sim/traffic.h"
 
 namespace sluice::sim {
 
@@ -20,8 +21,8 @@ namespace sluice::sim {
 class Scene {
  public:
   explicit Scene(const ClusterSetup& setup = usual(), std::uint64_t seed = 1)
-      : cluster(seed, setup,
-                [this](transport::LogLevel, std::string_view line) { log_.emplace_back(line); }) {
+      : cluster(seed, setup, [this](transport::LogLevel, std::string_view line) { log_.emplace_back(line); }),
+        traffic(cluster.network(), setup.window_size) {
     cluster.start_master(0);
     for (std::size_t i = 0; i < setup.nodes; ++i)
       cluster.start_node(i);
@@ -156,6 +157,7 @@ class Scene {
 
  public:
   Cluster cluster;
+  Traffic traffic;
 };
 
 }  // namespace sluice::sim

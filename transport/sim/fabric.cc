@@ -45,7 +45,14 @@ void run_queue_pair_event(QueuePair& queue_pair, EventKind kind) {
 
 void deliver_packet(Wire& wire, std::uint64_t slot) {
   Packet& packet = wire.packets.at(slot);
-  if (QueuePair* queue_pair = wire.find(packet.to); queue_pair != nullptr) {
+  QueuePair* const queue_pair = wire.find(packet.to);
+  const bool is_work = packet.kind == PacketKind::send || packet.kind == PacketKind::write;
+  // Before it is executed, which may take its payload away.
+  if (wire.on_arrival && is_work) {
+    wire.on_arrival({packet.kind == PacketKind::write, queue_pair != nullptr && queue_pair->takes_packets(),
+                     packet.fragment, packet.payload});
+  }
+  if (queue_pair != nullptr) {
     queue_pair->on_packet(packet);
   } else {
     wire.core.note(TraceKind::packet_unwanted, packet.to);

@@ -251,6 +251,10 @@ void Network::set_write_sink(WriteSink sink) {
   fabric_->wire.on_write = std::move(sink);
 }
 
+void Network::set_arrival_sink(ArrivalSink sink) {
+  fabric_->wire.on_arrival = std::move(sink);
+}
+
 std::size_t Network::registered_regions() const noexcept {
   return fabric_->wire.memory.size();
 }

@@ -119,6 +119,7 @@ class Network {
   [[nodiscard]] std::uint64_t trace_hash() const noexcept;
   void set_trace_sink(TraceSink sink);
   void set_write_sink(WriteSink sink);
+  void set_arrival_sink(ArrivalSink sink);
   /// For leak checks at the end of a run.
   [[nodiscard]] std::size_t registered_regions() const noexcept;
   [[nodiscard]] std::size_t packets_under_way() const noexcept;

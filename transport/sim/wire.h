@@ -36,7 +36,8 @@ class Wire {
   Topology& topology;
   MemoryTable memory;
   PacketPool packets;
-  WriteSink on_write;  ///< may be empty
+  WriteSink on_write;      ///< may be empty
+  ArrivalSink on_arrival;  ///< may be empty
 
  private:
   std::vector<QueuePair*> queue_pairs_{nullptr};  // 0 is nobody
