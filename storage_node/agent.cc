@@ -14,7 +14,6 @@ using transport::LogLevel;
 
 constexpr Duration kTickInterval = std::chrono::milliseconds(100);
 constexpr std::uint32_t kQueueDepth = 256;
-constexpr runtime::Rail kRail{0};
 
 }  // namespace
 

@@ -55,7 +55,7 @@ void VolumeServer::tell(Event&& event) {
   event(actions);
   is_performing_ = true;
   for (const protocol::ServerAction& action : actions)
-    std::visit([this](const auto& each) { perform(each); }, action);
+    std::visit([this](const auto& each) { this->perform(each); }, action);
   is_performing_ = false;
 }
 
@@ -166,15 +166,14 @@ bool VolumeServer::send_backlog() {
 }
 
 VolumeServer::ServedPath* VolumeServer::find(const protocol::PathKey& key) noexcept {
-  const auto found = std::find_if(paths_.begin(), paths_.end(),
-                                  [&](const auto& served) { return served->path.key() == key; });
+  const auto found = std::ranges::find(paths_, key, [](const auto& served) { return served->path.key(); });
   return found == paths_.end() ? nullptr : found->get();
 }
 
 VolumeServer::ServedPath& VolumeServer::at(const protocol::PathKey& key) noexcept {
-  ServedPath* const served = find(key);
-  check(served != nullptr, "what is under way on a path holds it");
-  return *served;
+  const auto found = std::ranges::find(paths_, key, [](const auto& served) { return served->path.key(); });
+  check(found != paths_.end(), "what is under way on a path holds it");
+  return **found;
 }
 
 // ---- Paths

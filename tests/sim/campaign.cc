@@ -19,6 +19,8 @@ namespace {
 constexpr unsigned kMostShrinkingRuns = 60;
 /// The process that explains failures explains so many.
 constexpr std::size_t kMostReports = 3;
+/// Runs are collected in their order: so many may have ended behind one that takes long.
+constexpr std::size_t kMostRunning = 200;
 
 std::vector<std::string> read_lines(const std::string& path) {
   std::vector<std::string> lines;
@@ -34,14 +36,24 @@ class Campaign {
   explicit Campaign(const CampaignOptions& options) : options_(options) {}
 
   int run() {
+    if (!options_.hashes_file.empty()) {
+      hashes_.open(options_.hashes_file, std::ios::trunc);
+      if (!hashes_) {
+        std::cerr << "sluice-sim: can't write the hashes to " << options_.hashes_file << "\n";
+        return 1;
+      }
+    }
     while (failures_.size() < (options_.until_failure ? 1 : kMostReports)) {
-      while (running_.size() < options_.jobs && may_start())
+      while (count_busy() < options_.jobs && running_.size() < kMostRunning && may_start())
         start_next();
       if (running_.empty()) break;
-      collect_oldest();
+      if (running_.front().child->has_ended()) {
+        collect_oldest();
+      } else {
+        listen();
+      }
     }
-    while (!running_.empty())
-      collect_oldest();
+    running_.clear();
     if (options_.until_failure && !failures_.empty()) {
       const RunResult& first = failures_.front().second;
       std::cout << "after " << done_ << " seeds: " << first.rule << ": " << first.what << "\n";
@@ -87,6 +99,16 @@ class Campaign {
     next.child = std::make_unique<Child>(next.run, options_.limit_s, false);
     running_.push_back(std::move(next));
   }
+  [[nodiscard]] std::size_t count_busy() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(running_, [](const Running& each) { return !each.child->has_ended(); }));
+  }
+  void listen() {
+    std::vector<Child*> children;
+    for (const Running& each : running_)
+      children.push_back(each.child.get());
+    Child::listen(children);
+  }
   void collect_oldest() {
     const Running oldest = std::move(running_.front());
     running_.pop_front();
@@ -104,6 +126,8 @@ class Campaign {
       return;
     }
     ++done_;
+    if (hashes_.is_open())
+      hashes_ << std::dec << oldest.run.seed << " " << std::hex << result.hash << std::endl;
     for (const auto& [name, count] : result.marks)
       marks_[name] += count;
     if (result.verdict != Verdict::passed) {
@@ -134,6 +158,7 @@ class Campaign {
   std::uint64_t events_ = 0;
   std::uint64_t virtual_ms_ = 0;
   std::map<std::string, std::uint64_t> marks_;
+  std::ofstream hashes_;
 };
 
 }  // namespace

@@ -15,6 +15,7 @@ struct CampaignOptions {
   unsigned limit_s = 60;       ///< a run's, in real time
   unsigned seconds = 0;        ///< the whole; 0: until all are done
   bool until_failure = false;  ///< no explanations
+  std::string hashes_file;     ///< gets "SEED HASH" for each run, in their order; empty: none does
   std::string marks_file;      ///< what must have happened in all of them together; empty: nothing
 };
 

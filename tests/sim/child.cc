@@ -6,8 +6,10 @@
 #include <csignal>
 #include <cstring>
 #include <sstream>
+#include <vector>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -111,25 +113,40 @@ Child::~Child() {
   }
 }
 
-RunResult Child::result() {
-  std::string text;
+void Child::take() {
   std::array<char, 4096> buffer;
-  for (;;) {
-    const ssize_t count = read(pipe_, buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) break;
-    text.append(buffer.data(), static_cast<std::size_t>(count));
+  const ssize_t count = read(pipe_, buffer.data(), buffer.size());
+  if (count < 0 && errno == EINTR) return;
+  if (count > 0) {
+    said_.append(buffer.data(), static_cast<std::size_t>(count));
+  } else {
+    has_ended_ = true;
   }
+}
+
+void Child::listen(std::span<Child* const> children) {
+  std::vector<pollfd> pipes;
+  for (const Child* const child : children)
+    pipes.push_back({child->has_ended_ ? -1 : child->pipe_, POLLIN, 0});
+  static_cast<void>(poll(pipes.data(), pipes.size(), -1));
+  for (std::size_t i = 0; i < pipes.size(); ++i) {
+    if (pipes[i].revents != 0) children[i]->take();
+  }
+}
+
+RunResult Child::result() {
+  while (!has_ended_)
+    take();
   int status = 0;
   waitpid(pid_, &status, 0);
   pid_ = -1;
   RunResult result;
-  if (parse(text, result)) return result;
+  if (parse(said_, result)) return result;
   const bool is_too_slow = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
   result.verdict = is_too_slow ? Verdict::liveness : Verdict::crash;
   result.rule = is_too_slow ? "liveness" : "crash";
   result.what =
-      is_too_slow ? "the run doesn't end in its real time" : describe_end(status) + ": " + in_one_line(text);
+      is_too_slow ? "the run doesn't end in its real time" : describe_end(status) + ": " + in_one_line(said_);
   return result;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "tests/sim/run.h"
@@ -21,11 +22,19 @@ class Child {
 
   /// Waits for its end.
   [[nodiscard]] RunResult result();
+  /// Its result has been told, as a whole: it doesn't need a processor any more.
+  [[nodiscard]] bool has_ended() const noexcept { return has_ended_; }
+  /// Waits until one of them says something or ends, and takes what they have said.
+  static void listen(std::span<Child* const> children);
   [[nodiscard]] int pid() const noexcept { return pid_; }
 
  private:
+  void take();
+
   int pid_ = -1;
   int pipe_ = -1;
+  std::string said_;
+  bool has_ended_ = false;
 };
 
 }  // namespace sluice::sim

@@ -25,7 +25,6 @@ namespace {
 
 constexpr VolumeId kVolume{1};
 constexpr std::uint32_t kBlock = 4096;
-constexpr std::uint64_t kSectors = 8 * kBlock / kSectorBytes;
 
 class Watcher final : public DiskObserver {
  public:

@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, kFaults> kNames = {
 /// How much of each kind a usual day has; 0: only in the seeds of the rare ones.
 constexpr std::array<std::uint32_t, kFaults> kWeights = {4, 6, 6,  4, 1, 3,  // kill_master .. pause_master
                                                          4, 4, 5,  3, 6, 4,  // pause_node .. stall_path
-                                                         1, 4, 10, 8, 3, 2,  // remove_device .. late_threads
+                                                         1, 4, 10, 8, 8, 2,  // remove_device .. late_threads
                                                          2, 3, 0,  0, 0, 9,  // crash_in_call .. steal
                                                          4, 1, 2,  5};       // migrate .. close
 constexpr std::array kRare = {Fault::restore_store, Fault::restore_disk, Fault::corruption};
@@ -56,8 +56,8 @@ void choose_noise(PlannedFault& planned, Random& random) {
       break;
     default:
       planned.detail = random.below(kRandomStoreFaults);
-      // Transactions are few, too.
-      planned.ppm = std::min(planned.ppm * 50, 500'000U);
+      // Transactions are very few.
+      planned.ppm = std::clamp(planned.ppm * 50, 100'000U, 500'000U);
       break;
   }
 }

@@ -25,6 +25,7 @@ options::options_description description() {
   options::options_description all(
       "usage: sluice-sim --seed N [--steps MS] [--faults WHICH] [--trace]\n"
       "       sluice-sim --count N [--base TEXT] [--jobs N] [--twice PERCENT] [--marks FILE] [--seconds N]\n"
+      "                  [--hashes FILE]\n"
       "\nExit status: 0 passed, 10 a rule was broken, 11 something doesn't end, 12 a crash, 2 a wrong "
       "option.\n");
   all.add_options()("help,h", "this text");
@@ -45,6 +46,8 @@ options::options_description description() {
                     "stop after that time; 0: never");
   all.add_options()("limit", options::value<unsigned>()->default_value(60), "seconds that one run may take");
   all.add_options()("until-failure", "stop at the first run that fails, and say only what it was");
+  all.add_options()("hashes", options::value<std::string>(),
+                    "write each run's seed and hash there, a line each");
   all.add_options()("marks", options::value<std::string>(),
                     "each line of this file names something that must have happened");
   return all;
@@ -101,6 +104,7 @@ int run(int argc, char** argv) {
     campaign.limit_s = given["limit"].as<unsigned>();
     campaign.seconds = given["seconds"].as<unsigned>();
     campaign.until_failure = given.contains("until-failure");
+    if (given.contains("hashes")) campaign.hashes_file = given["hashes"].as<std::string>();
     if (given.contains("marks")) campaign.marks_file = given["marks"].as<std::string>();
     return run_campaign(campaign);
   }

@@ -102,7 +102,7 @@ class SmallNode final : private runtime::ListenHandler,
     protocol::ServerActions actions;
     event(actions);
     for (const protocol::ServerAction& action : actions)
-      std::visit([this](const auto& each) { perform(each); }, action);
+      std::visit([this](const auto& each) { this->perform(each); }, action);
   }
   void perform(const protocol::Execute& action);
   void perform(const protocol::Respond& action);

@@ -226,7 +226,7 @@ class World {
     const std::vector<ClientAction> actions(session_.actions().begin(), session_.actions().end());
     session_.clear_actions();
     for (const ClientAction& action : actions)
-      std::visit([this](const auto& each) { on(each); }, action);
+      std::visit([this](const auto& each) { this->on(each); }, action);
   }
 
   void on(const SendOpen& action) {

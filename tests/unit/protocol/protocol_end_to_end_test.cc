@@ -415,7 +415,7 @@ class Simulation {
     ServerActions actions;
     event(actions);
     for (const ServerAction& action : actions)
-      std::visit([this](const auto& each) { perform(each); }, action);
+      std::visit([this](const auto& each) { this->perform(each); }, action);
   }
   /// For an event of this boot alone.
   template <typename Run>
