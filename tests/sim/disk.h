@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -135,6 +136,9 @@ class SimDisk {
   [[nodiscard]] Value stable_value(VolumeId volume, std::uint64_t sector) const;
   [[nodiscard]] std::vector<VolumeId> volumes() const;
   [[nodiscard]] std::size_t operations_under_way() const noexcept { return operations_.size(); }
+  [[nodiscard]] bool is_storing_a_state() const {
+    return std::ranges::any_of(operations_, [](const auto& each) { return each.second.is_store; });
+  }
   [[nodiscard]] transport::sim::Network& network() noexcept { return network_; }
 
  private:

@@ -109,6 +109,30 @@ TEST_CASE("found: a piece that the old node can't send is asked for again", "[si
   scene.finish(0);
 }
 
+// Seed 7802007716256635573: a node was killed as it stored that its copy was complete. The next process on
+// its disk read the state before that store landed, was ordered to go on with the copy, waited for the lock,
+// and then copied over a volume that was complete.
+TEST_CASE("found: a copy whose end was in flight when its node was killed isn't made again (F2)",
+          "[sim][found]") {
+  Scene scene(Scene::quiet());
+  const std::size_t old_home = scene.home();
+  const std::size_t new_home = 1 - old_home;
+  write_everything(scene, 0);
+  scene.start_move();
+  SimDisk& disk = scene.cluster.disk(new_home);
+  REQUIRE(scene.until([&] { return scene.logged("is copied from") == 1; }));
+  REQUIRE(scene.until([&] { return disk.is_storing_a_state(); }));
+  const VolumeId volume = disk.volumes().front();
+  REQUIRE(disk.state(volume).incomplete);
+  scene.cluster.kill_node(new_home);
+  scene.cluster.start_node(new_home);
+  REQUIRE(scene.until([&] { return scene.home() == new_home; }));
+  CHECK(disk.count(DiskFault::orphan) > 0);
+  CHECK(scene.logged("is copied from") == 1);
+  CHECK(scene.outcome(scene.read(0, 0, kBlocks)) == StatusCode::ok);
+  scene.finish(0);
+}
+
 // Seed 10657551333384301670: a stopped process found a reply to its connect when it went on, although the
 // peer had hung up meanwhile; the simulated transport looked up the peer of a connection that was no more.
 TEST_CASE("found: a stopped client whose connection was accepted and ended meanwhile connects again",
