@@ -239,6 +239,7 @@ void Injector::make_noise(const PlannedFault& planned) {
     const auto kind = static_cast<DiskFault>(planned.detail);
     const std::size_t node = planned.target % cluster_.setup().nodes;
     cluster_.disk(node).set_rate(kind, ppm);
+    if (kind == DiskFault::call_error) cluster_.disk(node).strike_next(kind);  // there may be none for long
     return after(planned.lasts, [this, kind, node] { cluster_.disk(node).set_rate(kind, 0); });
   }
   const auto kind = static_cast<StoreFault>(planned.detail);
