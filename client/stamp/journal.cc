@@ -3,15 +3,20 @@
 #include <cerrno>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 namespace sluice::stamp {
 
-Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, std::uint64_t block_count) {
+Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, std::uint64_t block_count, Use use) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return fail_errno(errno, "open the journal " + path);
   std::unique_ptr<Journal> journal(new Journal(path, fd, std::vector<Entry>(block_count)));
+  if (use == Use::load && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return fail_errno(errno, "lock the journal " + path);
+    return fail(StatusCode::busy, "another load uses the journal " + path + ": give each load its own");
+  }
   struct stat found {};
   if (fstat(fd, &found) != 0) return fail_errno(errno, "look at the journal " + path);
   const auto bytes = static_cast<off_t>(block_count * sizeof(Entry));

@@ -11,7 +11,8 @@ namespace sluice::stamp {
 
 /// What a load knows of each block, in a file that outlives the load's process: the version that was last
 /// sent and the one that was last acknowledged. Each is written before the write is sent, and after it was
-/// acknowledged, so that at any moment the block's content lies between the two.
+/// acknowledged, so that at any moment the block's content lies between the two. A load has it alone: one
+/// that was stopped, and goes on late, would note what was true when it was stopped.
 class Journal {
  public:
   struct Entry {
@@ -19,9 +20,14 @@ class Journal {
     std::uint64_t acknowledged = 0;
   };
 
-  /// Opens the file or makes it, for so many blocks. Errors: invalid_argument (made for another number of
-  /// blocks), or what the system says.
-  static Result<std::unique_ptr<Journal>> open(const std::string& path, std::uint64_t block_count);
+  enum class Use : std::uint8_t {
+    load,   ///< by one at a time, until it is destroyed or its process ends
+    check,  ///< at any time, and nothing is noted
+  };
+
+  /// Opens the file or makes it, for so many blocks. Errors: busy (another load has it), invalid_argument
+  /// (made for another number of blocks), or what the system says.
+  static Result<std::unique_ptr<Journal>> open(const std::string& path, std::uint64_t block_count, Use use);
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
   ~Journal();

@@ -124,7 +124,8 @@ int run(const po::variables_map& values) {
         {StatusCode::invalid_argument, "the volume has only " + std::to_string(volume.size_bytes) + " bytes"},
         kBadArguments);
   }
-  auto journal = Journal::open(values["journal"].as<std::string>(), blocks);
+  const auto use = is_load ? Journal::Use::load : Journal::Use::check;
+  auto journal = Journal::open(values["journal"].as<std::string>(), blocks, use);
   if (!journal) return complain(journal.error(), kBadArguments);
   std::cerr << "sluice-stamp: opened " << values["volume"].as<std::string>() << ", gvn "
             << to_string(volume.gvn) << "\n";

@@ -282,6 +282,10 @@ class Cluster:
                    "the load makes progress")
         assert process.is_running(), process.log()
 
+    def copy_journal(self, journal, copy):
+        """For a load that carries on while the journal's own one, stopped, still has it."""
+        shutil.copyfile(self.path(journal), self.path(copy))
+
     def check_stamps(self, *options, volume="v", journal="journal"):
         """Reads every block and compares it with the journal; fails on any that is wrong."""
         process = self.stamp("check", "checker", "--steal", *options, volume=volume, journal=journal)

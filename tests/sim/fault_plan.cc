@@ -26,8 +26,8 @@ constexpr std::array<std::string_view, kFaults> kNames = {
 
 /// How much of each kind a usual day has; 0: only in the seeds of the rare ones.
 constexpr std::array<std::uint32_t, kFaults> kWeights = {4, 6, 6,  4, 1, 3,  // kill_master .. pause_master
-                                                         4, 4, 5,  3, 6, 4,  // pause_node .. stall_path
-                                                         1, 4, 10, 8, 8, 2,  // remove_device .. late_threads
+                                                         4, 4, 5,  3, 6, 9,  // pause_node .. stall_path
+                                                         1, 4, 10, 8, 9, 2,  // remove_device .. late_threads
                                                          2, 3, 0,  0, 0, 9,  // crash_in_call .. steal
                                                          4, 1, 2,  5};       // migrate .. close
 constexpr std::array kRare = {Fault::restore_store, Fault::restore_disk, Fault::corruption};
