@@ -12,7 +12,7 @@ struct CampaignOptions {
   std::string base;  ///< seeds are derived from it
   unsigned jobs = 2;
   unsigned twice_percent = 5;
-  unsigned limit_s = 60;       ///< a run's, in real time
+  unsigned limit_s = 60;       ///< a run's, of a processor
   unsigned seconds = 0;        ///< the whole; 0: until all are done
   bool until_failure = false;  ///< no explanations
   std::string hashes_file;     ///< gets "SEED HASH" for each run, in their order; empty: none does

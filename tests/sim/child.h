@@ -8,7 +8,7 @@
 namespace sluice::sim {
 
 /// Runs a seed in a process of its own, so that a crash is a verdict like any other, and so is a run that
-/// takes longer than `limit_s` seconds of real time (liveness). What a crash says goes to standard error if
+/// takes more than `limit_s` seconds of a processor (liveness). What a crash says goes to standard error if
 /// `loud`.
 [[nodiscard]] RunResult run_in_child(const RunOptions& options, unsigned limit_s, bool loud);
 

@@ -102,6 +102,7 @@ OperationId History::begin(OpeningId opening, VolumeId volume, IoOp op, bool fua
   operation.landed.resize(operation.count);
   operation.ever.resize(operation.count);
   operation.taken.resize(operation.count);
+  operation.undone.resize(operation.count);
   ++counts_.started;
   ++pending_;
   operations_[operation.id] = operation;
@@ -185,6 +186,8 @@ void History::check_change(Operation& operation) {
         operation.was_lost = true;
         continue;
       }
+      // The same with an older copy of the disk, which takes what was stable, too. Its operator has to tell.
+      if (!has_landed(i) && operation.undone[i]) continue;
       if (!has_landed(i))
         return violate("P4", describe(operation) + " was acknowledged before it reached " +
                                  place(operation.volume, sector));
@@ -206,12 +209,26 @@ void History::check_change(Operation& operation) {
   }
 }
 
+/// The next flush that a node executes tells of a loss. Its answer may still be on its way, behind a later
+/// flush's.
+bool History::may_be_told_yet(const Operation& flush) const {
+  return std::ranges::any_of(operations_, [&](const auto& entry) {
+    const Operation& other = entry.second;
+    return other.op == IoOp::flush && other.ended == 0 && !other.is_forgotten &&
+           other.opening == flush.opening && other.volume == flush.volume;
+  });
+}
+
 /// Everything that was acknowledged before the flush began is stable, unless a loss was told before.
 void History::check_flush(const Operation& flush) {
   Volume& volume = volumes_[flush.volume];
   for (auto each = volume.unflushed.begin(); each != volume.unflushed.end();) {
     const Operation& change = operations_.at(*each);
     if (change.ended >= flush.begun) {
+      ++each;
+      continue;
+    }
+    if (change.was_lost && may_be_told_yet(flush)) {
       ++each;
       continue;
     }
@@ -354,6 +371,7 @@ void History::on_sectors_changed(SimDisk& disk, const VolumeState& state, const 
     operation->landed[number - operation->first] = true;
     operation->ever[number - operation->first] = true;
     operation->taken[number - operation->first] = false;
+    operation->undone[number - operation->first] = false;
     operation->last_landing = now_;
   }
 }
@@ -485,6 +503,10 @@ void History::on_power_lost(SimDisk& disk, VolumeId id) {
 void History::on_restored(SimDisk& disk) {
   for (const VolumeId id : disk.volumes()) {
     highest_fences_[{&disk, id}] = disk.state(id).fence;
+    for (auto& [operation_id, operation] : operations_) {
+      for (std::uint64_t i = 0; operation.volume == id && operation.ended == 0 && i < operation.count; ++i)
+        operation.undone[i] = operation.ever[i] || operation.undone[i];
+    }
     on_power_lost(disk, id);
     Volume& volume = volumes_[id];
     for (auto& [operation_id, operation] : operations_) {

@@ -130,6 +130,7 @@ class History final : public DiskObserver {
     std::vector<bool> landed;  ///< sectors, under this fence
     std::vector<bool> ever;    ///< sectors, and no power loss has taken it back
     std::vector<bool> taken;   ///< sectors that it had reached, and a power loss has taken back
+    std::vector<bool> undone;  ///< sectors that it had reached before an older copy of the disk was put back
     Tick last_landing = 0;
     bool was_lost = false;  ///< acknowledged, and taken back by a power loss
   };
@@ -174,6 +175,7 @@ class History final : public DiskObserver {
   void check_read(const Operation& operation, std::span<const std::byte> data);
   void check_change(Operation& operation);
   void check_flush(const Operation& operation);
+  [[nodiscard]] bool may_be_told_yet(const Operation& flush) const;
   [[nodiscard]] bool is_stable(const Volume& volume, const Operation& operation, std::uint64_t sector) const;
   void prune();
   void prune(Volume& volume, VolumeId id, std::uint64_t number, Tick oldest);

@@ -239,6 +239,26 @@ TEST_CASE("a flush that hides a loss is found", "[sim]") {
   }
 }
 
+TEST_CASE("of two flushes at once the one whose answer comes later may be the one that tells", "[sim]") {
+  Stage stage;
+  stage.grant(Gvn(1), 11, WritePolicy::write_back);
+  for (std::uint64_t block = 0; block < 8; ++block)
+    stage.write(block, stage.alice, false);
+  stage.lose_power();
+  const OperationId first = stage.begin(IoOp::flush, 0, stage.alice);
+  stage.history.end(stage.begin(IoOp::flush, 0, stage.alice), StatusCode::ok, {});
+  CHECK(stage.broken().empty());
+  SECTION("and does") {
+    stage.history.end(first, StatusCode::io_error, {});
+    stage.history.end(stage.begin(IoOp::flush, 0, stage.alice), StatusCode::ok, {});
+    CHECK(stage.broken().empty());
+  }
+  SECTION("and doesn't") {
+    stage.history.end(first, StatusCode::ok, {});
+    CHECK(stage.broken() == "invariant 10");
+  }
+}
+
 TEST_CASE("what the power took between the node's answer and the caller's is a loss that a flush tells",
           "[sim]") {
   Stage stage;
@@ -261,6 +281,23 @@ TEST_CASE("what the power took between the node's answer and the caller's is a l
     stage.history.end(stage.begin(IoOp::flush, 0, stage.alice), StatusCode::ok, {});
     CHECK(stage.broken() == "invariant 10");
   }
+}
+
+TEST_CASE("what an older copy of the disk undid between the node's answer and the caller's breaks no rule",
+          "[sim]") {
+  Stage stage;
+  const auto copy = stage.disk.copy();
+  const OperationId answered = stage.begin(IoOp::write, 0, stage.alice);
+  stage.land(answered, 0, stage.alice);
+  const OperationId never_executed = stage.begin(IoOp::write, 1, stage.alice);
+  stage.disk.kill(*stage.backend);
+  stage.storage.reset();
+  stage.backend.reset();
+  stage.disk.restore(*copy);
+  stage.history.end(answered, StatusCode::ok, {});
+  CHECK(stage.broken().empty());
+  stage.history.end(never_executed, StatusCode::ok, {});
+  CHECK(stage.broken() == "P4");
 }
 
 TEST_CASE("a failure for certain that had its effect is found", "[sim]") {

@@ -44,7 +44,8 @@ options::options_description description() {
                     "per cent of the runs that are done twice and must do the same");
   all.add_options()("seconds", options::value<unsigned>()->default_value(0),
                     "stop after that time; 0: never");
-  all.add_options()("limit", options::value<unsigned>()->default_value(60), "seconds that one run may take");
+  all.add_options()("limit", options::value<unsigned>()->default_value(60),
+                    "seconds of a processor that one run may take");
   all.add_options()("until-failure", "stop at the first run that fails, and say only what it was");
   all.add_options()("hashes", options::value<std::string>(),
                     "write each run's seed and hash there, a line each");

@@ -85,7 +85,7 @@ class Workload {
 
   [[nodiscard]] bool is_started() const noexcept { return blocks_ > 0; }
   [[nodiscard]] std::size_t outstanding() const noexcept { return outstanding_; }
-  [[nodiscard]] Instant next_submission() const noexcept { return next_; }
+  [[nodiscard]] Instant next_submission() const noexcept { return is_stopped_ ? Instant{INT64_MAX} : next_; }
   /// C3: a device has written there. If it is the caller's memory, a read that isn't over has it now.
   void on_device_write(std::span<const std::byte> written);
   /// The caller's memory: register it, or don't.
