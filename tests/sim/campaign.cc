@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <deque>
 #include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <vector>
 
 #include "tests/sim/child.h"
@@ -21,7 +21,7 @@ constexpr unsigned kMostShrinkingRuns = 60;
 /// The process that explains failures explains so many.
 constexpr std::size_t kMostReports = 3;
 /// So many of what hardly happened are named.
-constexpr std::size_t kMostRare = 5;
+constexpr std::ptrdiff_t kMostRare = 5;
 /// Runs are collected in their order: so many may have ended behind one that takes long.
 constexpr std::size_t kMostRunning = 200;
 
@@ -152,9 +152,9 @@ class Campaign {
     for (auto missed = rarest.begin(); missed != first_marked; ++missed)
       std::cout << "never happened: " << missed->second << "\n";
     std::cout << "rarest:";
-    for (const auto& [seeds, name] :
-         std::ranges::subrange(first_marked, rarest.end()) | std::views::take(kMostRare))
-      std::cout << " " << name << " (" << seeds << " seeds)";
+    const auto end = first_marked + std::min(kMostRare, rarest.end() - first_marked);
+    for (auto each = first_marked; each != end; ++each)
+      std::cout << " " << each->second << " (" << each->first << " seeds)";
     std::cout << "\n";
     return first_marked == rarest.begin();
   }
