@@ -165,13 +165,17 @@ bool VolumeServer::send_backlog() {
   return is_some_left;
 }
 
+VolumeServer::ServedPaths::iterator VolumeServer::position_of(const protocol::PathKey& key) noexcept {
+  return std::ranges::find(paths_, key, [](const auto& served) { return served->path.key(); });
+}
+
 VolumeServer::ServedPath* VolumeServer::find(const protocol::PathKey& key) noexcept {
-  const auto found = std::ranges::find(paths_, key, [](const auto& served) { return served->path.key(); });
+  const auto found = position_of(key);
   return found == paths_.end() ? nullptr : found->get();
 }
 
 VolumeServer::ServedPath& VolumeServer::at(const protocol::PathKey& key) noexcept {
-  const auto found = std::ranges::find(paths_, key, [](const auto& served) { return served->path.key(); });
+  const auto found = position_of(key);
   check(found != paths_.end(), "what is under way on a path holds it");
   return **found;
 }

@@ -91,6 +91,7 @@ class VolumeServer final : private PathHandler, private IoTaskHost, private Stat
     IoTaskPool tasks;
     Path path;
   };
+  using ServedPaths = std::vector<std::unique_ptr<ServedPath>>;
 
   template <typename Event>
   void tell(Event&& event);
@@ -130,6 +131,7 @@ class VolumeServer final : private PathHandler, private IoTaskHost, private Stat
   Status connect(Path& path, protocol::Token token);
   void reject(runtime::Incoming incoming, const protocol::PathReject& reject);
   Result<std::shared_ptr<SessionDomain>> domain_for(const protocol::PathKey& key, runtime::Rail rail);
+  [[nodiscard]] ServedPaths::iterator position_of(const protocol::PathKey& key) noexcept;
   [[nodiscard]] ServedPath* find(const protocol::PathKey& key) noexcept;
   /// One that is there: what is under way holds its path.
   [[nodiscard]] ServedPath& at(const protocol::PathKey& key) noexcept;
@@ -145,8 +147,8 @@ class VolumeServer final : private PathHandler, private IoTaskHost, private Stat
   bool is_write_back_ = false;  ///< as the master last said
   std::uint32_t readers_ = 0;
 
-  std::vector<std::unique_ptr<ServedPath>> paths_;  ///< few, and in the order of their attaching
-  IoBuffer read_data_;                              ///< of the attempt whose outcome is being told
+  ServedPaths paths_;   ///< few, and in the order of their attaching
+  IoBuffer read_data_;  ///< of the attempt whose outcome is being told
   std::uint32_t read_length_ = 0;
   // What settle() takes up.
   IoTaskList ready_;
