@@ -72,8 +72,11 @@ void VolumeRegistry::on_resized(const DutyOutcome& outcome) {
     const Status kept = ledger_.update([&](MetadataTransaction& transaction) -> Status {
       std::optional<VolumeRecord> volume = transaction.find_volume(outcome.volume);
       if (!volume) return {};
-      volume->size = std::exchange(volume->resizing_to, ByteCount(0));
-      transaction.put_volume(*volume);
+      // Nothing to take over: it was given up meanwhile, and the node has room to spare.
+      if (volume->resizing_to != ByteCount(0)) {
+        volume->size = std::exchange(volume->resizing_to, ByteCount(0));
+        transaction.put_volume(*volume);
+      }
       transaction.settle(outcome.volume, outcome.node);
       return {};
     });
