@@ -72,7 +72,7 @@ void VolumeRegistry::on_resized(const DutyOutcome& outcome) {
     const Status kept = ledger_.update([&](MetadataTransaction& transaction) -> Status {
       std::optional<VolumeRecord> volume = transaction.find_volume(outcome.volume);
       if (!volume) return {};
-      // Nothing to take over: it was given up meanwhile, and the node has room to spare.
+      // Nothing to take over: the order was given once more before the store could be told that it is done.
       if (volume->resizing_to != ByteCount(0)) {
         volume->size = std::exchange(volume->resizing_to, ByteCount(0));
         transaction.put_volume(*volume);

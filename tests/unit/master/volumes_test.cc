@@ -238,6 +238,27 @@ TEST_CASE("a volume that its node couldn't grow keeps its size", "[master]") {
   CHECK(world.store.contents().unsettled.empty());
 }
 
+// Found by the simulation, seed 4738120622599313682: the size was committed, but not that nothing was owed
+// any more. The node was asked again once it was back, and the size that the master then took over was 0.
+TEST_CASE("a volume keeps its size when its node confirms a resize for a second time", "[master]") {
+  World world;
+  FakeNode& node = world.add_node(1);
+  const VolumeId volume = world.make_volume("db");
+  auto resize = World::volume_command(VolumeVerb::resize, "db");
+  resize.size = ByteCount(2U << 30U);
+  const auto times_ordered = [&] { return std::ranges::count(node.orders, OrderVerb::resize); };
+  world.store.set_commit_hook([&](std::uint64_t) {
+    const bool is_committed = world.store.contents().volumes.at(volume).size == resize.size;
+    return is_committed && times_ordered() < 2 ? MemoryMetadataStore::Commit::refused
+                                               : MemoryMetadataStore::Commit::done;
+  });
+  CHECK(world.command(resize).status == StatusCode::ok);
+  REQUIRE(world.until([&] { return times_ordered() == 2; }));
+  world.run(100ms);
+  CHECK(world.info("db").size == resize.size);
+  CHECK(node.storage.at(volume).size == resize.size);
+}
+
 TEST_CASE("a move: quiesced, copied, committed, given back, and the holder goes on at the new place",
           "[master]") {
   World world;
